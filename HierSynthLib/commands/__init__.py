@@ -1,0 +1,1 @@
+"""The commands of `hiersynth`, one module each, and what they share."""

@@ -1,0 +1,121 @@
+"""`hiersynth demo`: a simulated patient, its synthetic CBV map, and a figure of both."""
+
+import json as json_format
+import time
+from itertools import chain, count
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from HierSynthLib.commands.jobs import run_job, worker
+from HierSynthLib.commands.options import Debug, Device, DeviceOption, Json, Model, Seed, Size, SizeOption
+from HierSynthLib.commands.results import print_result, require_writable
+from HierSynthLib.commands.synthesize import case_parameters, check_parameters, synthesis_parameters
+from HierSynthLib.errors import HierSynthError
+from HierSynthLib.files import write_text_atomically
+
+SETTINGS = "demo.json"
+"""Marks a folder as the demo's own and says which patient is in it."""
+
+
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for everything.")] = Path("demo"),
+    size: SizeOption = Size.FULL,
+    seed: Seed = 1,
+    model: Model = None,
+    device: DeviceOption = Device.AUTO,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Simulate a patient, make its synthetic CBV map and a figure.
+
+    Nothing is ever overwritten: a second run keeps the patient and puts its maps into maps-2 and its figure into
+    figure-2.png. A folder that holds anything else than this patient's demo is left alone; DIR-2 is made then.
+    """
+    require_writable(out)
+    settings = {"seed": seed, "size": str(size)}
+    folder = demo_folder(out.absolute(), settings)
+    case, (maps, figure) = folder / "case", free_names(folder)
+    parameters = synthesis_parameters(maps, model, device)
+    clock = _Clock()
+    with worker() as client:
+        if not case.exists():
+            phantom = {"out": str(case), "grade": "high"} | settings
+            run_job(client, "phantom", phantom, output=case, title="simulating a patient", debug=debug)
+        write_text_atomically(folder / SETTINGS, json_format.dumps(settings) + "\n", overwrite=True)
+        clock.note("simulated patient")
+        parameters |= case_parameters(case)
+        check_parameters(parameters)
+        result, warnings = run_job(
+            client, "synthesize", parameters, output=maps, title="synthesising its CBV map", debug=debug
+        )
+        clock.note("synthesis")
+    from HierSynthLib.fidelity.figures import case_figure
+
+    case_figure(case, maps, figure)
+    clock.note("figure")
+    files = {"figure": figure, "CBV maps": maps, "simulated patient": case}
+    print_result(
+        result | {"case": case, "figure": figure, "warnings": warnings, "elapsed_seconds": clock.seconds},
+        [
+            *(f"{name:<17}  {path}" for name, path in files.items()),
+            "",
+            *(f"{name:<17}  {seconds:5.1f} s" for name, seconds in clock.seconds.items()),
+            "",
+            "SYNTHETIC map of a SIMULATED patient: research only, not for clinical use.",
+        ],
+        json=json,
+    )
+
+
+class _Clock:
+    """Seconds per step, and of all steps together."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._start = self._last = time.monotonic()
+
+    def note(self, step: str) -> None:
+        """End a step."""
+        now = time.monotonic()
+        self.seconds.pop("all", None)
+        self.seconds |= {step: round(now - self._last, 1), "all": round(now - self._start, 1)}
+        self._last = now
+
+
+def demo_folder(out: Path, settings: dict[str, Any]) -> Path:
+    """Return the first of `out`, `out`-2, `out`-3, … that is free, empty or holds the demo of the same patient."""
+    numbered = (out.with_name(f"{out.name}-{number}") for number in count(2))
+    return next(folder for folder in chain([out], numbered) if _is_usable(folder, settings))
+
+
+def free_names(folder: Path) -> tuple[Path, Path]:
+    """Return the first of maps, maps-2, … and figure.png, figure-2.png, … that are both free."""
+    endings = chain([""], (f"-{number}" for number in count(2)))
+    pairs = ((folder / f"maps{ending}", folder / f"figure{ending}.png") for ending in endings)
+    return next((maps, figure) for maps, figure in pairs if not maps.exists() and not figure.exists())
+
+
+def is_whole(case: Path) -> bool:
+    """Whether a case folder is there with all its files."""
+    from HierSynthLib.case import Case
+
+    try:
+        return all(Path(path).exists() for path in Case.read(case).files.values())
+    except HierSynthError:
+        return False
+
+
+def _is_usable(folder: Path, settings: dict[str, Any]) -> bool:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return True
+    case = folder / "case"
+    return _settings(folder) == settings and (is_whole(case) or not case.exists())
+
+
+def _settings(folder: Path) -> Any:
+    try:
+        return json_format.loads((folder / SETTINGS).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None

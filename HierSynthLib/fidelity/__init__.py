@@ -1,0 +1,1 @@
+"""Fidelity: how synthetic maps compare with acquired ones, in figures (measures follow)."""

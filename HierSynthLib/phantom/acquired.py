@@ -1,0 +1,42 @@
+"""The acquired CBV map of a phantom, at the resolution of a DSC series.
+
+A stand-in for a real acquisition: it blurs, samples and disturbs the true map. A simulated DSC series with real processing
+replaces it later.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from HierSynthLib.phantom.fields import Array
+from HierSynthLib.phantom.scanner import ImageGrid, Sampler
+
+DSC_SPACING_MM = (1.8, 1.8, 5.0)
+NOISE_ML_PER_100G = 0.3
+_FWHM_VOXELS = 1.3  # in-plane response of the echo train and the voxel together, by design
+
+
+def acquire_cbv(
+    cbv: Array, affine: Array, grid: ImageGrid, movement: Array, noise: float, rng: np.random.Generator
+) -> Array:
+    """Return the CBV map that a DSC acquisition would give, in ml/100 g, on `grid`.
+
+    In-plane blur (Gaussian, full width 1.3 voxels), averaging over the slice, then noise that grows with CBV:
+    σ = `noise` · (1 + 0.06·CBV). Negative values, as integration of noisy curves gives them, become zero.
+
+    Args:
+        cbv: true CBV in ml/100 g on the reference grid.
+        affine: (4, 4) voxel → RAS mm in the reference position.
+        grid: of the acquisition.
+        movement: (4, 4) rigid, reference position → position during the acquisition.
+        noise: standard deviation where CBV is 0, ml/100 g.
+        rng: random stream of the noise.
+    """
+    step = float(np.linalg.norm(affine[:3, 0]))
+    # The blur runs along the reference grid, from whose axes those of the acquisition differ by a few degrees only.
+    sigma = [_FWHM_VOXELS / 2.3548 * s / step for s in grid.spacing[:2]]
+    blurred = ndimage.gaussian_filter(cbv, (*sigma, 0.0), truncate=3.0)
+    values = Sampler(affine, grid, movement, in_plane_parts=1).planes(blurred, slice(0, grid.shape[0]))
+    values += noise * (1 + 0.06 * values) * rng.standard_normal(values.shape)
+    return np.maximum(values, 0.0)

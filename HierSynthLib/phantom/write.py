@@ -1,0 +1,66 @@
+"""Writing a simulated patient as a case folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from HierSynthLib.case import Case, Role
+from HierSynthLib.files import atomic_folder
+from HierSynthLib.phantom.make import make_phantom
+from HierSynthLib.progress import Part, Reporter, Silent
+from HierSynthLib.volume import write_volume
+
+TRUE_BRAIN = "brain_mask_true.nii.gz"
+
+
+def write_phantom(
+    out: Path,
+    *,
+    seed: int,
+    grade: str = "high",
+    size: str = "full",
+    spacing_mm: float | None = None,
+    misalignment: bool = True,
+    thick_slices: bool | None = False,
+    noise: bool = True,
+    anatomy: str = "auto",
+    reporter: Reporter | None = None,
+) -> Case:
+    """Simulate a patient (see `make_phantom` for the arguments) and write the case folder `out`.
+
+    The true brain mask is written as `brain_mask_true.nii.gz` and named in the facts, but is no role of the case, so that
+    preparation has to find the brain itself.
+
+    Returns:
+        The case, with its files in `out`.
+
+    Raises:
+        InputError: an argument is out of range.
+        OutputError: `out` exists and is not empty, or cannot be written. Nothing is left behind then.
+    """
+    out = Path(out)
+    reporter = reporter or Silent()
+    with atomic_folder(out) as folder:
+        phantom = make_phantom(
+            seed,
+            grade,
+            size,
+            spacing_mm=spacing_mm,
+            misalignment=misalignment,
+            thick_slices=thick_slices,
+            noise=noise,
+            anatomy=anatomy,
+            reporter=Part(reporter, 0.0, 0.8),
+        )
+        files, units = {}, {}
+        for n, (role, volume) in enumerate(phantom.volumes.items()):
+            reporter.progress("writing", 0.8 + 0.2 * n / len(phantom.volumes))
+            path = folder / (TRUE_BRAIN if role is Role.BRAIN else f"{role.value}.nii.gz")
+            write_volume(volume, path)
+            if role is not Role.BRAIN:
+                files[role], units[role] = path, volume.units
+        facts = {**phantom.facts, "true_brain_mask": TRUE_BRAIN}
+        case = Case(f"phantom-{grade}-{seed}", files, units, phantom.labels, simulated=True, facts=facts)
+        case.write(folder)
+    reporter.progress("writing", 1.0)
+    return Case.read(out)

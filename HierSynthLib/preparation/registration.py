@@ -1,0 +1,214 @@
+"""Rigid registration of one sequence to another by mutual information."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from HierSynthLib.preparation.grid import Grid, resample
+from HierSynthLib.preparation.morphology import head_of
+from HierSynthLib.preparation.similarity import RAS_LPS, Comparison, to_image, to_ras
+from HierSynthLib.progress import Reporter
+
+# A larger movement between two series of one session is a failure of the registration, not of the patient.
+MAX_SHIFT_MM, MAX_ANGLE_DEG = 40.0, 30.0
+# Same grid and similarity peaking this near to no movement: aligned.
+_ALIGNED_MM = 0.5
+# Same grid and overlap (Dice) of the non-zero regions: cut out with one mask, so co-registered by whoever did that.
+_SAME_CUT = 0.95
+_LEVELS_MM = (6.0, 4.0, 2.0)
+_SAMPLES = (20_000, 20_000, 20_000)
+# How the head may be turned between two series before the gradient finds the way: nodding and shaking.
+_NODS_DEG, _SHAKES_DEG = (-15.0, 0.0, 15.0), (-20.0, -10.0, 0.0, 10.0, 20.0)
+_STARTS = 3
+# Deeper below the skin than this, most of the head is brain.
+_DEEP_MM = 20.0
+
+
+@dataclass(frozen=True, eq=False)
+class Registration:
+    """What registering one sequence found.
+
+    Attributes:
+        transform: (4, 4) maps a RAS point (mm) of the reference to the point of the sequence.
+        method: "rigid", "co-registered" (nothing to do), "rejected" (implausible, identity kept), "off" or "reference".
+        shift_mm: how far the centre of the reference's brain moves.
+        angle_deg: by how much it turns.
+    """
+
+    transform: NDArray[np.float64]
+    method: str
+    shift_mm: float = 0.0
+    angle_deg: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Signal (I, J, K) and its grid."""
+
+    values: NDArray[np.float32]
+    grid: Grid
+
+    def on(self, target: Grid) -> NDArray[np.float32]:
+        """The signal on another grid."""
+        return np.asarray(resample(self.values, self.grid.affine, target.shape, target.affine))
+
+    def clipped(self) -> Image:
+        """The signal limited to what occurs deep in the head, so that bright fat does not use up the histogram."""
+        grid = self.grid.canonical().respaced(4.0)
+        coarse = self.on(grid)
+        head = np.pad(head_of(coarse, 4.0), 1)
+        depth = ndimage.distance_transform_edt(head)[1:-1, 1:-1, 1:-1] * 4.0
+        deep = coarse[depth > min(_DEEP_MM, 0.5 * float(depth.max()))]
+        if not deep.size:
+            return self
+        low, high = np.percentile(deep, (1, 99))
+        return Image(np.clip(self.values, min(0.0, low), high), self.grid)
+
+
+def register_rigid(
+    reference: Image, mask: NDArray[np.bool_], moving: Image, *, reporter: Reporter, name: str = "the sequence"
+) -> Registration:
+    """Find the rigid movement that maps the reference onto another sequence of the same head.
+
+    Mattes mutual information within `mask` at 6, 4 and 2 mm; of several starts (positions from the files or
+    superimposed centres, head turned or not) the three most similar are followed. Nothing is done for two volumes on
+    the same grid if both were cut out with one mask (non-zero regions overlap with Dice ≥ 0.95 and are at most half of
+    the volume) or if the similarity peaks within 0.5 mm of no movement.
+
+    Args:
+        reference: the reference.
+        mask: (I, J, K) where to compare, on the reference's grid: the brain, a little dilated.
+        moving: the other sequence.
+        reporter: told about progress and implausible results.
+        name: what to call the sequence in a warning.
+
+    Returns:
+        The movement; identity, with a warning, if it is implausible: more than 40 mm or 30°, or less similar than none.
+    """
+    centre = RAS_LPS[:3, :3] @ _centre_of(mask, reference.grid)
+    identity = _euler(np.zeros(6), centre)
+    same_grid = reference.grid.same(moving.grid)
+    if same_grid and _same_cut(reference.values, moving.values):
+        return Registration(np.eye(4), "co-registered")
+    reference, moving = reference.clipped(), moving.clipped()
+    levels = [
+        _comparison(reference, mask, moving, mm, samples) for mm, samples in zip(_LEVELS_MM, _SAMPLES, strict=True)
+    ]
+    if same_grid and _peaks_at_identity(levels[1], centre):
+        return Registration(np.eye(4), "co-registered")
+
+    found = _coarse(levels[0], reference, mask, moving, centre, reporter)
+    for number, (level, mm) in enumerate(zip(levels[1:], _LEVELS_MM[1:], strict=True)):
+        found, _ = level.optimise(found, mm / 4, reporter, "registration", 0.4 + 0.3 * number)
+    transform = to_ras(found)
+    middle = RAS_LPS[:3, :3] @ centre
+    shift = float(np.linalg.norm(transform[:3, :3] @ middle + transform[:3, 3] - middle))
+    angle = float(np.degrees(np.arccos(np.clip((np.trace(transform[:3, :3]) - 1) / 2, -1, 1))))
+    worse = levels[-1].dissimilarity(found) > levels[-1].dissimilarity(identity)
+    if shift > MAX_SHIFT_MM or angle > MAX_ANGLE_DEG or worse:
+        reporter.warning(
+            f"Registration of {name} to the reference gave no plausible result ({shift:.0f} mm, {angle:.0f}°); "
+            "its position from the file is used."
+        )
+        return Registration(np.eye(4), "rejected")
+    return Registration(transform, "rigid", shift, angle)
+
+
+def _comparison(reference: Image, mask: NDArray[np.bool_], moving: Image, mm: float, samples: int) -> Comparison:
+    """Both images at `mm`. Each keeps its own axes: thick slices are not cut into thinner ones."""
+    fixed_grid = reference.grid.canonical().respaced(mm)
+    moving_grid = moving.grid.respaced(np.maximum(moving.grid.spacing, mm))
+    inside = Image(mask.astype(np.float32), reference.grid).on(fixed_grid) > 0.5
+    return Comparison(
+        to_image(reference.on(fixed_grid), fixed_grid),
+        to_image(moving.on(moving_grid), moving_grid),
+        to_image(inside.astype(np.uint8), fixed_grid),
+        samples,
+    )
+
+
+def _coarse(
+    level: Comparison,
+    reference: Image,
+    mask: NDArray[np.bool_],
+    moving: Image,
+    centre: NDArray[np.float64],
+    reporter: Reporter,
+) -> Any:
+    """The best of several starts, each followed at the coarsest level.
+
+    Mutual information grows when little of the images overlaps, so it is weighted by the share of the mask that lies
+    within the moving image.
+    """
+    points = np.argwhere(mask)
+    points = points[:: max(1, len(points) // 2000)] @ reference.grid.affine[:3, :3].T + reference.grid.affine[:3, 3]
+    to_index = np.linalg.inv(moving.grid.affine)
+    limits = np.array(moving.grid.shape) - 0.5
+
+    def badness(transform: Any, value: float) -> float:
+        to_voxel = to_index @ to_ras(transform)
+        index = points @ to_voxel[:3, :3].T + to_voxel[:3, 3]
+        return value * float(np.mean(np.all((index > -0.5) & (index < limits), axis=1)))
+
+    shifts = [np.zeros(3)]
+    apart = moving.grid.centre - reference.grid.centre
+    if np.linalg.norm(apart) > _LEVELS_MM[0]:
+        shifts.append(RAS_LPS[:3, :3] @ apart)
+    starts = []
+    for shift, nod, shake in product(shifts, _NODS_DEG, _SHAKES_DEG):
+        start = _euler(np.r_[np.radians([nod, 0.0, shake]), shift], centre)
+        starts.append((badness(start, level.dissimilarity(start)), start))
+        reporter.progress("registration", 0.1)
+    ranked = [start for _, start in sorted(starts, key=lambda pair: pair[0])[:_STARTS]]
+    followed = []
+    for start in [_euler(np.zeros(6), centre), *ranked]:
+        found, value = level.optimise(start, _LEVELS_MM[0] / 3, reporter, "registration", 0.2)
+        followed.append((badness(found, value), found))
+    return min(followed, key=lambda pair: pair[0])[1]
+
+
+def _same_cut(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
+    one, other = first != 0, second != 0
+    sizes = np.count_nonzero(one), np.count_nonzero(other)
+    if max(sizes) > 0.5 * one.size or min(sizes) == 0:
+        return False
+    return 2 * np.count_nonzero(one & other) / sum(sizes) >= _SAME_CUT
+
+
+def _peaks_at_identity(level: Comparison, centre: NDArray[np.float64]) -> bool:
+    """Whether a parabola through three values peaks within `_ALIGNED_MM` of 0 for each of the six parameters."""
+    at_zero = level.dissimilarity(_euler(np.zeros(6), centre))
+    # A turn of 2/70 moves the surface of the brain, 70 mm away, by 2 mm.
+    step_mm = 2.0
+    for axis, step in enumerate([step_mm / 70] * 3 + [step_mm] * 3):
+        move = np.zeros(6)
+        move[axis] = step
+        before, after = (level.dissimilarity(_euler(sign * move, centre)) for sign in (-1, 1))
+        curvature = before - 2 * at_zero + after
+        if not np.isfinite(curvature) or curvature <= 0:
+            return False
+        if abs((before - after) / (2 * curvature) * step_mm) > _ALIGNED_MM:
+            return False
+    return True
+
+
+def _euler(parameters: NDArray[np.float64], centre: NDArray[np.float64]) -> Any:
+    transform = sitk.Euler3DTransform()
+    transform.SetCenter(centre.tolist())
+    transform.SetParameters(parameters.tolist())
+    return transform
+
+
+def _centre_of(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float64]:
+    """RAS position in mm of the mask's centre of mass; of the grid's centre if the mask is empty."""
+    index = np.argwhere(mask)
+    if not len(index):
+        return grid.centre
+    return np.asarray(grid.affine[:3, :3] @ index.mean(axis=0) + grid.affine[:3, 3])

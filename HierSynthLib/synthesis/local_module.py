@@ -1,0 +1,66 @@
+"""The Local Synthesis Module (LSM): only the residual between the global base and the CBV map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from HierSynthLib.synthesis.layers import ResidualBlock, activate, convolution, haar_details, upsample
+
+
+class LocalModule(nn.Module):
+    """Residual U-Net on the sequences, the global map and the global map's Haar details.
+
+    Its last layer starts at zero: an untrained local module leaves the global map unchanged.
+
+    Args:
+        inputs: channels of the sequence stack.
+        channels: features per level, full resolution first.
+    """
+
+    def __init__(self, inputs: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.stem = convolution(inputs + 1, channels[0])
+        downs = [convolution(a, b, stride=2) for a, b in pairwise(channels)]
+        self.down = nn.ModuleList(downs)
+        self.detail = convolution(3, channels[1], kernel=1)
+        self.encoder = nn.ModuleList(ResidualBlock(c) for c in channels)
+        finer = list(reversed(channels[:-1]))
+        coarser = list(reversed(channels[1:]))
+        self.merge = nn.ModuleList(convolution(c + f, f) for c, f in zip(coarser, finer, strict=True))
+        self.decoder = nn.ModuleList(ResidualBlock(f) for f in finer)
+        self.head = nn.Conv2d(channels[0], 2, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    @property
+    def stride(self) -> int:
+        """Height and width of the input must be multiples of this."""
+        return int(2 ** len(self.down))
+
+    def forward(self, x: Tensor, global_map: Tensor) -> tuple[Tensor, Tensor]:
+        """Synthesise the residual.
+
+        Args:
+            x: (B, inputs, H, W), H and W multiples of `stride`.
+            global_map: (B, 1, H, W); detach it to keep the global module fixed.
+
+        Returns:
+            residual (B, 1, H, W) and log b (B, 1, H, W), b the Laplace scale of the error of global_map + residual.
+        """
+        features = self.encoder[0](activate(self.stem(torch.cat([x, global_map], dim=1))))
+        skips = [features]
+        for level, down in enumerate(self.down):
+            features = down(features)
+            if level == 0:
+                features = features + self.detail(haar_details(global_map))
+            features = self.encoder[level + 1](activate(features))
+            skips.append(features)
+        for level, skip in enumerate(reversed(skips[:-1])):
+            features = activate(self.merge[level](torch.cat([upsample(features), skip], dim=1)))
+            features = self.decoder[level](features)
+        residual, log_scale = self.head(features).chunk(2, dim=1)
+        return residual, log_scale

@@ -1,0 +1,332 @@
+"""Model packages: folders of verified files. Finding, checking, installing and removing them needs no torch.
+
+A package is a MONAI Bundle with safetensors weights:
+
+    configs/metadata.json    who, what for, trained on what; the block "hiersynth" is what the pipeline needs
+    configs/inference.json   the shape of the network
+    model.safetensors        the weights
+    docs/README.md           the model card
+    LICENSE                  the licence of the weights
+    SHA256SUMS               a SHA-256 of every other file, verified before anything is loaded
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from HierSynthLib.case import Role
+from HierSynthLib.errors import InputError, ModelError, OutputError
+from HierSynthLib.folders import resources_folder, user_data_folder
+from HierSynthLib.progress import Reporter
+
+T = TypeVar("T")
+
+FORMAT_VERSION = 1
+METADATA = "configs/metadata.json"
+INFERENCE = "configs/inference.json"
+WEIGHTS = "model.safetensors"
+CHECKSUMS = "SHA256SUMS"
+DEFAULT_MODEL = "hiersynth-demo"
+
+# A package is a few files; these bounds stop a wrong or hostile archive before it fills the disk.
+LARGEST_PACKAGE = 2 * 1024**3
+MOST_FILES = 200
+
+REINSTALL = "Install the model again from its source."
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What the pipeline must know of a model.
+
+    Attributes:
+        sequences: roles in the order of the network's input channels.
+        spacing_mm: voxel size of the working grid (left–right, posterior–anterior, inferior–superior).
+        slice_step: distance of neighbouring slices in voxels of the working grid.
+        ceiling: largest nrCBV that the model can return.
+        interval: share of the errors that the uncertainty map's half-width covers, e.g. 0.8.
+        uncertainty_scale: factor on the network's Laplace scale that makes `interval` true on the calibration data.
+        simulated_training: the model has only seen simulated brains.
+    """
+
+    sequences: tuple[Role, ...]
+    spacing_mm: tuple[float, float, float]
+    slice_step: int
+    ceiling: float
+    interval: float
+    uncertainty_scale: float
+    simulated_training: bool
+
+    @staticmethod
+    def parse(block: Any) -> ModelSettings:
+        """Read the block "hiersynth" of `configs/metadata.json`.
+
+        Raises:
+            ModelError: a newer format, or a field that is missing or out of range.
+        """
+        if not isinstance(block, dict):
+            raise ModelError(f"{METADATA}: the block 'hiersynth' is missing.", "This is not a HierSynth model.")
+        version = block.get("format_version")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise ModelError(
+                f"{METADATA}: the model has format {version}, this HierSynth reads up to {FORMAT_VERSION}.",
+                "Update HierSynth.",
+            )
+        if version != FORMAT_VERSION or isinstance(version, bool):
+            raise _wrong_field("format_version")
+        spacing = tuple(_field(block, "spacing_mm", lambda values: [float(value) for value in values]))
+        settings = ModelSettings(
+            sequences=_field(block, "sequences", lambda names: tuple(Role(name) for name in names)),
+            spacing_mm=spacing if len(spacing) == 3 else (0.0, 0.0, 0.0),
+            slice_step=_field(block, "slice_step", int),
+            ceiling=_field(block, "ceiling", float),
+            interval=_field(block, "interval", float),
+            uncertainty_scale=_field(block, "uncertainty_scale", float),
+            simulated_training=_field(block, "simulated_training", bool),
+        )
+        plausible = {
+            "sequences": 0 < len(settings.sequences) == len(set(settings.sequences)),
+            "spacing_mm": all(0.3 <= value <= 10 for value in settings.spacing_mm),
+            "slice_step": 1 <= settings.slice_step <= 20,
+            "ceiling": 0 < settings.ceiling <= 1000,
+            "interval": 0 < settings.interval < 1,
+            "uncertainty_scale": 0 < settings.uncertainty_scale <= 100,
+        }
+        for name, good in plausible.items():
+            if not good:
+                raise _wrong_field(name)
+        return settings
+
+
+def _field(block: dict[str, Any], name: str, convert: Callable[[Any], T]) -> T:
+    try:
+        return convert(block[name])
+    except (KeyError, ValueError, TypeError) as error:
+        raise _wrong_field(name) from error
+
+
+def _wrong_field(name: str) -> ModelError:
+    return ModelError(f"{METADATA}: field '{name}' of 'hiersynth' is missing or out of range.", REINSTALL)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A verified package as shown to users and written into `run.json`."""
+
+    name: str
+    version: str
+    folder: Path
+    built_in: bool
+    weights_sha256: str
+    description: str
+    intended_use: str
+    licence: str
+    settings: ModelSettings
+
+
+def model_folders() -> list[Path]:
+    """The folders that are searched for packages, the user's first (so that an update can replace a built-in model)."""
+    return [user_data_folder() / "Models", resources_folder() / "Models"]
+
+
+def _packages() -> Iterator[Path]:
+    for parent in model_folders():
+        if parent.is_dir():
+            yield from (folder for folder in sorted(parent.iterdir()) if (folder / METADATA).is_file())
+
+
+def list_models() -> list[ModelInfo]:
+    """Every installed package that verifies; of two with one name only the one that `find_model` takes."""
+    found: dict[str, ModelInfo] = {}
+    for folder in _packages():
+        try:
+            found.setdefault(folder.name, verify_model(folder))
+        except ModelError:
+            continue
+    return list(found.values())
+
+
+def find_model(name: str) -> Path:
+    """The folder of the package called `name`, or `name` itself when it is a folder.
+
+    Raises:
+        ModelError: no such package.
+    """
+    for folder in _packages():
+        if folder.name == name:
+            return folder
+    if Path(name).is_dir():
+        return Path(name)
+    known = ", ".join(folder.name for folder in _packages()) or "none"
+    raise ModelError(f"Model '{name}' is not installed.", f"Installed: {known}. Give a name or a model folder.")
+
+
+def verify_model(folder: Path) -> ModelInfo:
+    """Check every file of the package against `SHA256SUMS` and read its metadata.
+
+    Raises:
+        ModelError: not a package; a file is missing, altered or not listed; a newer format.
+    """
+    for required in (METADATA, INFERENCE, WEIGHTS, CHECKSUMS):
+        if not (folder / required).is_file():
+            raise ModelError(f"Model {folder}: the file {required} is missing.", REINSTALL)
+    listed = _read_checksums(folder)
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {CHECKSUMS}
+    for name in sorted(present ^ set(listed)):
+        state = "is missing" if name in listed else "is not listed in SHA256SUMS"
+        raise ModelError(f"Model {folder}: the file {name} {state}.", REINSTALL)
+    for name, expected in listed.items():
+        if sha256(folder / name) != expected:
+            raise ModelError(f"Model {folder}: the file {name} was altered (its SHA-256 does not match).", REINSTALL)
+    try:
+        metadata = json.loads((folder / METADATA).read_text("utf-8"))
+    except ValueError as error:
+        raise ModelError(f"Model {folder}: {METADATA} is not valid JSON.", REINSTALL) from error
+    if not isinstance(metadata, dict):
+        raise ModelError(f"Model {folder}: {METADATA} is not a JSON object.", REINSTALL)
+    settings = ModelSettings.parse(metadata.get("hiersynth"))
+    return ModelInfo(
+        name=folder.name,
+        version=str(metadata.get("version", "unknown")),
+        folder=folder,
+        built_in=folder.parent == resources_folder() / "Models",
+        weights_sha256=listed[WEIGHTS],
+        description=str(metadata.get("description", "")),
+        intended_use=str(metadata.get("intended_use", "")),
+        licence=str(metadata.get("license", "not stated")),
+        settings=settings,
+    )
+
+
+def install_model(source: str, reporter: Reporter) -> ModelInfo:
+    """Install a package from a folder, a .zip file or an http(s) address into the user's data folder.
+
+    Copied under a temporary name, verified, then renamed: a package is there whole or not at all.
+
+    Raises:
+        InputError: the source cannot be read or reached.
+        ModelError: what it holds is no valid package.
+        OutputError: a package of this name is installed already, or the folder cannot be written.
+    """
+    target = model_folders()[0]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target, prefix=".installing-") as temporary:
+            package = _fetch(source, Path(temporary), reporter)
+            reporter.progress("verifying", 0.9)
+            verify_model(package)
+            if (target / package.name).exists():
+                raise OutputError(
+                    f"A model called '{package.name}' is installed already.",
+                    f"Remove it first: hiersynth models remove {package.name}",
+                )
+            package.rename(target / package.name)
+            reporter.progress("verifying", 1.0)
+    except OSError as error:
+        raise OutputError(f"{target}: {error.strerror or error}.", "Free space or choose another folder.") from error
+    return verify_model(target / package.name)
+
+
+def remove_model(name: str) -> Path:
+    """Remove a package that the user installed; returns the folder that is gone.
+
+    Raises:
+        ModelError: no such package, or one that came with HierSynth.
+    """
+    folder = model_folders()[0] / name
+    if Path(name).name != name or not (folder / METADATA).is_file():
+        raise ModelError(
+            f"Model '{name}' was not installed by the user.", "Only installed models can be removed; see: models list"
+        )
+    shutil.rmtree(folder)
+    return folder
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_checksums(folder: Path) -> None:
+    """Write `SHA256SUMS` (the format of sha256sum) over every file of the package."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    lines = [f"{sha256(folder / name)}  {name}\n" for name in names if name != CHECKSUMS]
+    (folder / CHECKSUMS).write_text("".join(lines), "utf-8")
+
+
+def _read_checksums(folder: Path) -> dict[str, str]:
+    listed: dict[str, str] = {}
+    try:
+        lines = (folder / CHECKSUMS).read_text("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ModelError(f"Model {folder}: {CHECKSUMS} is not text.", REINSTALL) from error
+    for line in lines:
+        digest, _, name = line.partition("  ")
+        if len(digest) != 64 or not name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ModelError(f"Model {folder}: {CHECKSUMS} is damaged.", REINSTALL)
+        listed[name] = digest
+    if not {METADATA, INFERENCE, WEIGHTS} <= set(listed):
+        raise ModelError(f"Model {folder}: {CHECKSUMS} does not cover the model.", REINSTALL)
+    return listed
+
+
+def _fetch(source: str, temporary: Path, reporter: Reporter) -> Path:
+    """Bring the package into `temporary`; returns its folder there, named as the package shall be."""
+    if source.startswith(("https://", "http://")):
+        name = Path(urllib.parse.urlparse(source).path).name
+        archive = temporary / (name or "model.zip")
+        _download(source, archive, reporter)
+    else:
+        archive = Path(source)
+        if archive.is_dir():
+            _require_small(sum(path.stat().st_size for path in archive.rglob("*") if path.is_file()), source)
+            return Path(shutil.copytree(archive, temporary / archive.resolve().name))
+    if not zipfile.is_zipfile(archive):
+        raise InputError(f"{source}: neither a model folder nor a .zip file.", "Give one of the two or an address.")
+    unpacked = temporary / "unpacked" / archive.stem
+    with zipfile.ZipFile(archive) as bundle:
+        entries = bundle.infolist()
+        _require_small(sum(entry.file_size for entry in entries), source)
+        if any(Path(entry.filename).is_absolute() or ".." in Path(entry.filename).parts for entry in entries):
+            raise InputError(f"{source}: holds files that would land outside its own folder.", "Do not trust it.")
+        if len(entries) > MOST_FILES:
+            raise InputError(f"{source}: {len(entries)} files are too many for a model.", "Check the file.")
+        bundle.extractall(unpacked)
+    inner = [path for path in unpacked.iterdir() if path.is_dir()]
+    return unpacked if (unpacked / METADATA).is_file() or len(inner) != 1 else inner[0]
+
+
+def _download(address: str, target: Path, reporter: Reporter) -> None:
+    try:
+        # The scheme was checked by the caller; proxies come from the environment as usual.
+        with urllib.request.urlopen(address, timeout=30) as response, target.open("wb") as stream:  # noqa: S310
+            total = int(response.headers.get("Content-Length") or 0)
+            received = 0
+            while block := response.read(1 << 18):
+                received += len(block)
+                _require_small(received, address)
+                stream.write(block)
+                reporter.progress("download", 0.9 * received / total if total else 0.0)
+    except (urllib.error.URLError, TimeoutError) as error:
+        raise InputError(
+            f"{address}: cannot be downloaded ({error}).", "Download it by hand, install the file."
+        ) from error
+    if total and received != total:
+        raise InputError(f"{address}: the download ended early ({received} of {total} bytes).", "Try again.")
+
+
+def _require_small(size: int, source: str) -> None:
+    if size > LARGEST_PACKAGE:
+        raise InputError(f"{source}: larger than {LARGEST_PACKAGE >> 30} GiB.", "Check the file.")

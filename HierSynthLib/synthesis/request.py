@@ -1,0 +1,97 @@
+"""What a synthesis job is asked to do, checked before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from HierSynthLib.case import SEQUENCES, Case, Role
+from HierSynthLib.errors import InputError
+from HierSynthLib.synthesis.package import DEFAULT_MODEL
+
+FORMATS = ("nii.gz", "npy")
+
+
+@dataclass(frozen=True)
+class SynthesisRequest:
+    """One synthesis.
+
+    Attributes:
+        case: the sequences by role (and `Role.BRAIN` for a given brain mask), whether they are simulated.
+        output: folder to be made; must not exist or be empty.
+        model: name of an installed model, or a model folder.
+        device: "auto", "cpu", "cuda" or "mps".
+        reference: sequence on whose grid the maps shall lie; None takes T1, else the first one given.
+        register: whether the other sequences are registered to the reference.
+        format: "nii.gz", or "npy" for a client that wants arrays.
+    """
+
+    case: Case
+    output: Path
+    model: str = DEFAULT_MODEL
+    device: str = "auto"
+    reference: Role | None = None
+    register: bool = True
+    format: str = "nii.gz"
+
+    @staticmethod
+    def parse(parameters: Mapping[str, Any]) -> SynthesisRequest:
+        """Read the parameters of a job as they come from the worker's client.
+
+        Raises:
+            InputError: a parameter is missing, unknown or of the wrong kind; no sequence is given.
+        """
+        known = {
+            "inputs": dict,
+            "output": str,
+            "model": str,
+            "device": str,
+            "reference": str,
+            "register": bool,
+            "format": str,
+            "case_id": str,
+            "simulated": bool,
+        }
+        for key, value in parameters.items():
+            if key not in known:
+                raise InputError(f"Unknown parameter '{key}' of a synthesis.", f"Known are: {', '.join(known)}.")
+            if not isinstance(value, known[key]) and not (key == "reference" and value is None):
+                raise InputError(f"Parameter '{key}' of a synthesis is {value!r}.", f"Give a {known[key].__name__}.")
+        if "output" not in parameters or "inputs" not in parameters:
+            raise InputError("A synthesis needs 'inputs' and 'output'.", "Give both.")
+        files = {_role(name): Path(path) for name, path in parameters["inputs"].items()}
+        if not any(role in files for role in SEQUENCES):
+            raise InputError("No sequence is given.", f"Give at least one of {', '.join(SEQUENCES)}.")
+        reference = parameters.get("reference")
+        chosen = _role(reference) if reference else None
+        if chosen is not None and (chosen not in files or chosen not in SEQUENCES):
+            raise InputError(f"The reference {chosen} is not among the sequences given.", "Choose one that is.")
+        form = parameters.get("format", "nii.gz")
+        if form not in FORMATS:
+            raise InputError(f"Unknown output format '{form}'.", f"Choose one of: {', '.join(FORMATS)}.")
+        case = Case(
+            id=parameters.get("case_id", "case"), files=files, simulated=bool(parameters.get("simulated", False))
+        )
+        return SynthesisRequest(
+            case=case,
+            output=Path(parameters["output"]),
+            model=parameters.get("model") or DEFAULT_MODEL,
+            device=parameters.get("device") or "auto",
+            reference=chosen,
+            register=bool(parameters.get("register", True)),
+            format=form,
+        )
+
+    @property
+    def sequences(self) -> list[Role]:
+        """The sequences that are given, in the order of `SEQUENCES`."""
+        return [role for role in SEQUENCES if role in self.case.files]
+
+
+def _role(name: str) -> Role:
+    try:
+        return Role(name)
+    except ValueError as error:
+        raise InputError(f"Unknown role '{name}'.", f"Known are: {', '.join(Role)}.") from error

@@ -1,0 +1,47 @@
+"""What Slicer's own process imports needs only the standard library and numpy."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LIGHT = [
+    "case",
+    "volume",
+    "errors",
+    "files",
+    "folders",
+    "progress",
+    "worker.client",
+    "worker.messages",
+    "worker.job_folder",
+]
+PROGRAM = """
+import json, sys
+sys.path.insert(0, {library!r})
+before = set(sys.modules)
+import {module}
+print(json.dumps(sorted({{name.partition(".")[0] for name in set(sys.modules) - before}})))
+"""
+
+
+def imported_by(module):
+    """Return the top-level packages that a fresh Python loads for a module, without those of the standard library."""
+    program = PROGRAM.format(library=str(Path(__file__).parents[2]), module=module)
+    done = subprocess.run([sys.executable, "-I", "-c", program], stdout=subprocess.PIPE, check=True, text=True)
+    return set(json.loads(done.stdout)) - sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_the_light_half_is_light(module):
+    assert imported_by(f"HierSynthLib.{module}") <= {"HierSynthLib", "numpy"}
+
+
+def test_the_worker_listens_before_it_loads_anything():
+    assert imported_by("HierSynthLib.worker.__main__") == {"HierSynthLib"}
+
+
+def test_the_command_line_loads_nothing_that_computes():
+    assert not imported_by("HierSynthLib.cli") & {"numpy", "scipy", "torch", "SimpleITK", "matplotlib", "nilearn"}

@@ -1,0 +1,1 @@
+"""Training of HierSynth models; runs on a workstation or a cluster, never inside Slicer."""
