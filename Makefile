@@ -40,8 +40,8 @@ lint: setup-tests ## style and types
 cmake-lists: ## rewrite the file lists of the CMakeLists.txt files from the tree
 	$(PYTHON) Testing/cmake_lists.py
 
-clean: ## remove caches, builds and the demo folder; the environment stays
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis demo
+clean: ## remove caches and builds; the environment and the demo folder stay
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 # pip is the last thing that venv puts there, so an environment that was broken off is made again.

@@ -6,6 +6,7 @@ Geometry and attributes follow DICOM PS3.3 C.7.6.2 (Image Plane Module) and C.8.
 from __future__ import annotations
 
 import hashlib
+import struct
 import warnings
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from HierSynthLib.volume import Volume
 
 _SAME_POSITION_MM = 0.01
+_DIRECTORY = "Media Storage Directory Storage"  # a DICOMDIR
 _LARGEST = 32767
+_PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _END_OF_FRAGMENTS = b"\xfe\xff\xdd\xe0"  # PS3.5 A.4, sequence delimitation item
 _ONE_SERIES = "Give a folder that holds the files of one series, each slice in its own file."
 
@@ -103,7 +106,7 @@ def write_dicom_series(
     stored, slope = _stored(volume.array, folder)
     content = hashlib.sha256(stored.tobytes() + volume.affine.tobytes()).hexdigest()
     series = _uid(case_id, "series", description, content)
-    axes = LPS[:3, :3] @ volume.direction
+    axes = (LPS[:3, :3] @ volume.direction).round(12)  # without denormal numbers, on which ITK's readers choke
     with atomic_folder(folder, overwrite=overwrite) as temporary:
         for k in range(volume.grid[2]):
             image = _new_image(stored[:, :, k].T, case_id)
@@ -135,12 +138,18 @@ def _images(folder: Path) -> list[Any]:
             continue
         try:
             image = dcmread(path)
-        except InvalidDicomError:
+            kind = image.file_meta.MediaStorageSOPClassUID.name
+        except InvalidDicomError as error:
+            if path.suffix.lower() == ".dcm":
+                raise InputError(f"{path} is not a DICOM file, although its name says so.", COPY_AGAIN) from error
             continue
-        except (OSError, EOFError, ValueError) as error:
-            raise InputError(f"{path} cannot be read as DICOM.", COPY_AGAIN) from error
-        if "Rows" in image and "Columns" in image:
+        except (OSError, EOFError, ValueError, AttributeError, KeyError, struct.error) as error:
+            raise InputError(f"{path} is cut off or cannot be read as DICOM.", COPY_AGAIN) from error
+        if "PixelData" in image:
             images[str(image.get("SOPInstanceUID", path))] = image
+        elif "Image Storage" in kind or ("SOPInstanceUID" not in image and kind != _DIRECTORY):
+            # pydicom gives what it could read of a truncated file.
+            raise InputError(f"{path} is cut off: it has no pixel data.", COPY_AGAIN)
     if not images:
         raise InputError(f"The folder {folder} holds no DICOM images.", _ONE_SERIES)
     return list(images.values())
@@ -219,7 +228,8 @@ def _decompressed(path: Path) -> NDArray[Any]:
     """Values of one compressed image, (i, j), decoded and rescaled by GDCM, which knows the JPEG family."""
     import SimpleITK as sitk
 
-    if _END_OF_FRAGMENTS not in path.read_bytes():  # GDCM would fill up the missing part without a word
+    data = path.read_bytes()
+    if _END_OF_FRAGMENTS not in data[data.rfind(_PIXEL_DATA) :]:  # GDCM would fill up what is missing without a word
         raise InputError(f"{path} is cut off.", COPY_AGAIN)
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # a switch of the whole process, so it is put back

@@ -171,9 +171,10 @@ def to_sitk(volume: Volume) -> Any:
     array = volume.array.view(np.uint8) if volume.array.dtype == bool else volume.array
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
     lps = LPS @ volume.affine
+    direction = (lps[:3, :3] / volume.spacing).round(15)  # ITK cannot invert a matrix with denormal numbers
     image.SetSpacing(volume.spacing.tolist())
     image.SetOrigin(lps[:3, 3].tolist())
-    image.SetDirection((lps[:3, :3] / volume.spacing).ravel().tolist())
+    image.SetDirection(direction.ravel().tolist())
     return image
 
 

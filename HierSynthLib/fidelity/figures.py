@@ -74,7 +74,7 @@ def case_figure(case_folder: Path, maps_folder: Path, out: Path) -> None:
     roi = read_volume(case.files[Role.ROI]) if Role.ROI in case.files else None
     tumour = [label for label, name in case.labels.items() if "reference" not in name.lower()]
     chosen = choose_slice(maps["brain"], roi, tumour)
-    rows = [_source_row(case, chosen), _map_row(maps, chosen), _comparison_row(case, maps, chosen)]
+    rows = [_source_row(case, maps["brain"], chosen), _map_row(maps, chosen), _comparison_row(case, maps, chosen)]
     figure = _draw([row for row in rows if row], _title(case, run))
     with atomic_file(out, overwrite=True) as temporary:
         figure.savefig(temporary, dpi=110, format=out.suffix.lstrip("."), metadata={"Title": STATEMENT})
@@ -101,7 +101,8 @@ def choose_slice(brain: Volume, roi: Volume | None, labels: Sequence[int]) -> Sl
     return Slice(fine.cropped([*start, k], [*stop, k + 1]))
 
 
-def _source_row(case: Case, chosen: Slice) -> list[Panel]:
+def _source_row(case: Case, brain: Volume, chosen: Slice) -> list[Panel]:
+    inside = chosen.of(brain, "nearest") > 0
     panels = []
     for role in SEQUENCES:
         if role not in case.files:
@@ -110,7 +111,10 @@ def _source_row(case: Case, chosen: Slice) -> list[Panel]:
         if role == Role.ADC:
             style, bar = {"cmap": "gray", "vmin": 0.0, "vmax": 3.0}, "10⁻³ mm²/s"
         else:
-            style, bar = {"cmap": "gray", "vmin": 0.0, "vmax": float(np.percentile(picture, 99.5))}, "signal (a.u.)"
+            style, bar = (
+                {"cmap": "gray", "vmin": 0.0, "vmax": float(np.percentile(picture[inside], 99.5))},
+                "signal (a.u.)",
+            )
         panels.append(Panel(str(role), picture, style, bar))
     return panels
 
@@ -151,7 +155,7 @@ def _draw(rows: list[list[Panel]], title: str) -> Figure:
 
     columns = max(len(row) for row in rows)
     height, width = rows[0][0].picture.shape
-    figure = Figure(figsize=(3.3 * columns, (2.75 * height / width + 0.42) * len(rows) + 0.5), layout="constrained")
+    figure = Figure(figsize=(3.3 * columns, (2.45 * height / width + 0.35) * len(rows) + 0.5), layout="constrained")
     figure.suptitle(title, fontsize=12, fontweight="bold")
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for row, row_axes in zip(rows, axes, strict=True):

@@ -1,7 +1,7 @@
 """The acquired CBV map of a phantom, at the resolution of a DSC series.
 
-A stand-in for a real acquisition: it blurs, samples and disturbs the true map. A simulated DSC series with real processing
-replaces it later.
+A stand-in for a real acquisition: it blurs, samples and disturbs the true map. A simulated DSC series with real
+processing replaces it later.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The anatomy that every simulated patient is a deformation of: grey and white matter, brain and head in template space.
+"""The anatomy that every simulated patient is a deformation of: tissue, brain and head in template space.
 
 Template space is MNI152 (RAS mm). The maps come from the installed nilearn package and are read at run time, because
 the licence of the template does not let this project carry them; a procedural head stands in where they are absent.
@@ -39,7 +39,10 @@ class Map:
     step: float
 
     def at(self, points: Array, outside: str = "constant") -> Array:
-        """Return the values at template `points` (3, n) in mm, linearly interpolated; (n,). Zero or, with "nearest", the edge beyond."""
+        """Return the values at template `points` (3, n) in mm, linearly interpolated; (n,).
+
+        Beyond the map: zero or, with "nearest", its edge.
+        """
         index = (points - self.origin[:, None]) / self.step
         result: Array = ndimage.map_coordinates(self.values, index, order=1, mode=outside, output=np.float64)
         return result
@@ -64,7 +67,8 @@ class Anatomy:
         white: probability of white matter, 0–1.
         brain: 1 inside the brain with its ventricles and sulci, blurred at its border by less than a voxel.
         fluid: smoothed probability of CSF at 2 mm; shows vessels where sulci and cisterns are.
-        hull: signed distance in mm to the closed surface of the brain, negative inside, on a 3 mm lattice around the head.
+        hull: signed distance in mm to the closed surface of the brain, negative inside, on a 3 mm lattice around the
+            head.
     """
 
     name: str
@@ -107,14 +111,19 @@ def _mni152(folder: Path) -> Anatomy:
     from HierSynthLib.volume import read_volume
 
     volumes = {name: read_volume(folder / _MAPS.format(name)) for name in ("t1", "gm", "wm")}
-    grey, white = (np.asarray(volumes[name].array, np.float32) / 255 for name in ("gm", "wm"))
+    grey, white = (volumes[name].array.astype(np.float32) / np.float32(255) for name in ("gm", "wm"))
     mask = volumes["t1"].array > 0
     affine = volumes["t1"].affine
     return _finish("MNI152 maps of nilearn", grey, white, mask, affine[:3, 3], float(affine[0, 0]))
 
 
 def _finish(
-    name: str, grey: NDArray[np.float32], white: NDArray[np.float32], mask: NDArray[np.bool_], origin: Array, step: float
+    name: str,
+    grey: NDArray[np.float32],
+    white: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    origin: Array,
+    step: float,
 ) -> Anatomy:
     """Derive the maps that follow from grey matter, white matter and the brain mask."""
     brain = ndimage.uniform_filter(mask.astype(np.float32), 3)
@@ -140,12 +149,13 @@ def _hull_distance(mask: NDArray[np.bool_], origin: Array, step: float) -> NDArr
     outside = ndimage.distance_transform_edt(~closed)
     inside = ndimage.distance_transform_edt(closed)
     signed = np.where(closed, 0.5 - inside, outside - 0.5) * HULL_STEP_MM
-    return ndimage.gaussian_filter(signed, 1.0).astype(np.float32)
+    result: NDArray[np.float32] = ndimage.gaussian_filter(signed, 1.0).astype(np.float32)
+    return result
 
 
 @cache
 def _procedural() -> Anatomy:
-    """Build a brain from ellipsoids and folded noise: no real anatomy, but the same kinds of tissue in the same places."""
+    """Build a brain from ellipsoids and folded noise: the same kinds of tissue in about the same places."""
     step, origin = 1.5, np.array([-90.0, -120.0, -81.0])
     shape = (121, 141, 121)
     axes = [o + step * np.arange(n) for o, n in zip(origin, shape, strict=True)]
@@ -172,16 +182,18 @@ def _procedural() -> Anatomy:
     depth = -np.minimum(cerebrum, cerebellum)
     sulcus = np.abs(folds) * 5.5 + np.maximum(depth - 11, 0) * 0.9 - 1.0  # ≈ mm from the sulcus; they close inwards
     pial = np.minimum(np.minimum(depth - 0.5, sulcus), fissure)
-    horns = np.minimum(
-        ellipsoid((-13, -8, 18), (6, 34, 8)) + 0.05 * np.abs(y + 8), ellipsoid((13, -8, 18), (6, 34, 8))
+    horns = np.minimum(ellipsoid((-13, -8, 18), (6, 34, 8)) + 0.05 * np.abs(y + 8), ellipsoid((13, -8, 18), (6, 34, 8)))
+    ventricles = np.minimum(
+        np.minimum(horns, ellipsoid((0, -10, 2), (2.5, 16, 12))), ellipsoid((0, -44, -32), (7, 7, 9))
     )
-    ventricles = np.minimum(np.minimum(horns, ellipsoid((0, -10, 2), (2.5, 16, 12))), ellipsoid((0, -44, -32), (7, 7, 9)))
     nuclei = np.minimum(
         np.minimum(ellipsoid((-12, -18, 7), (9, 13, 8)), ellipsoid((12, -18, 7), (9, 13, 8))),
         np.minimum(ellipsoid((-26, 3, 3), (7, 16, 10)), ellipsoid((26, 3, 3), (7, 16, 10))),
     )
     in_stem = np.clip(0.5 - stem, 0, 1)
-    csf = np.clip(np.maximum(0.5 - pial / 1.5, 0.5 - ventricles / 1.5), 0, 1) * np.where(in_stem > 0.5, ventricles < 0, 1)
+    csf = np.clip(np.maximum(0.5 - pial / 1.5, 0.5 - ventricles / 1.5), 0, 1) * np.where(
+        in_stem > 0.5, ventricles < 0, 1
+    )
     ribbon = np.clip(0.5 - (pial - 3.2) / 2.0, 0, 1) * (1 - in_stem)
     grey = np.maximum(ribbon, np.clip(0.5 - nuclei / 2.0, 0, 1)) * (1 - csf) * mask
     white = (1 - csf - grey).clip(0, 1) * mask

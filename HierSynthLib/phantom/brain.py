@@ -18,7 +18,9 @@ _SHARPNESS = 3.0
 def hull_distance(anatomy: Anatomy, deformation: Deformation) -> Spline:
     """Return the signed distance in mm to the closed brain surface of the person, negative inside."""
     nodes = lattice_axes(_HULL_LATTICE_MM)
-    values = anatomy.hull.at(np.stack([c.ravel() for c in deformation.grid_to_template(nodes)]), "nearest").reshape(nodes.shape)
+    values = anatomy.hull.at(np.stack([c.ravel() for c in deformation.grid_to_template(nodes)]), "nearest").reshape(
+        nodes.shape
+    )
     return interpolating_spline(values, _HULL_LATTICE_MM)
 
 
@@ -46,10 +48,10 @@ class Brain:
         return cls(anatomy, deformation, (white, fluid), float(np.clip(rng.normal(0.4, 0.3), -0.2, 1.0)))
 
     def fractions(self, axes: Axes, inside: NDArray[np.bool_]) -> tuple[dict[str, Array], Array]:
-        """Return the tissue fractions, which sum to the brain fraction, and the brain fraction; (n,) at the voxels `inside`.
+        """Return the tissue fractions and the brain fraction, their sum; (n,) at the voxels `inside`.
 
-        The averaged probability maps are blurry; a softmax of their sharpened logarithms makes tissue with clear borders
-        of them.
+        The averaged probability maps are blurry; a softmax of their sharpened logarithms makes tissue with clear
+        borders of them.
         """
         points = np.stack([c[inside] for c in self.deformation.grid_to_template(axes)])
         grey, white = self.anatomy.grey.at(points), self.anatomy.white.at(points)

@@ -10,7 +10,7 @@ from scipy import ndimage
 from HierSynthLib.phantom.fields import Array, Axes, Spline, interpolating_spline, lattice_axes, random_spline
 
 LATTICE_MM = 6.0
-_FOV_CENTRE = np.array([0.0, -11.0, 13.0])
+_FOV_CENTRE = np.array([0.0, -13.0, 13.0])
 _SQUARINGS = 6
 
 
@@ -58,8 +58,9 @@ class Deformation:
     def pushed_away_from(self, centre: Array, radius: float, strength: float, fixed: Array) -> Deformation:
         """Return the deformation with the mass effect of a lesion: tissue moves outward around `centre`.
 
-        The inward map m(g) = −α·(g − c)·exp(−|g − c|²/2r²)·w is applied before this deformation, where w = 1 − `fixed` (given at
-        the nodes of the lattice) keeps the skull where it is. α < 1 keeps it invertible; it is lowered until it does.
+        The inward map m(g) = −α·(g − c)·exp(−|g − c|²/2r²)·w is applied before this deformation, where w = 1 −
+        `fixed` (given at the nodes of the lattice) keeps the skull where it is. α < 1 keeps it invertible; it is
+        lowered until it does.
         """
         nodes = lattice_axes(LATTICE_MM).points()
         shape = lattice_axes(LATTICE_MM).shape
@@ -77,8 +78,8 @@ class Deformation:
 def random_deformation(rng: np.random.Generator) -> Deformation:
     """Return the shape of a person: pose, size, and an asymmetric warp of up to about 8 mm with det J > 0.
 
-    The warp is the exponential of a smooth random velocity field (scaling and squaring, Arsigny 2006), to which the size of each
-    lateral ventricle is added, so it is invertible by construction.
+    The warp is the exponential of a smooth random velocity field (scaling and squaring, Arsigny 2006), to which the
+    size of each lateral ventricle is added, so it is invertible by construction.
     """
     angles = np.deg2rad(rng.normal(0.0, (3.0, 2.5, 3.0))).clip(-0.12, 0.12)
     size = np.clip(rng.normal(1.0, 0.035), 0.95, 1.07) * np.clip(rng.normal(1.0, 0.02, 3), 0.96, 1.04)

@@ -1,13 +1,15 @@
 """Seeded random streams and smooth random fields in physical space.
 
-All fields live in the *frame* of a phantom: millimetres along the axes of its reference grid, zero in the centre of the field of
-view. They are cubic B-splines on lattices fixed in millimetres, so the same seed gives the same field on any grid.
+All fields live in the *frame* of a phantom: millimetres along the axes of its reference grid, zero in the centre of
+the field of view. They are cubic B-splines on lattices fixed in millimetres, so the same seed gives the same field on
+any grid.
 """
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from scipy import ndimage
 FOV_MM = (192.0, 232.0, 192.0)
 """Field of view of the reference grid along i, j, k in mm."""
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
@@ -56,11 +58,10 @@ class Axes:
         return [slice(start, min(start + planes, self.i.size)) for start in range(0, self.i.size, planes)]
 
     def box_around(self, centre: Array, radius: float) -> tuple[slice, slice, slice]:
-        """Return the index box that holds the ball of `radius` mm around `centre`."""
+        """Return the index box, possibly empty, that holds the ball of `radius` mm around `centre`."""
         sides = []
         for axis, c in zip((self.i, self.j, self.k), centre, strict=True):
-            low = int(np.searchsorted(axis, c - radius))
-            sides.append(slice(low, max(low + 1, int(np.searchsorted(axis, c + radius)))))
+            sides.append(slice(int(np.searchsorted(axis, c - radius)), int(np.searchsorted(axis, c + radius))))
         return sides[0], sides[1], sides[2]
 
 

@@ -70,11 +70,16 @@ class Head:
         face = np.minimum(ellipsoid((0, 36, -62), (62, 60, 74)), ellipsoid((0, 96, -46), (15, 16, 22)))
         jaw = ellipsoid((0, 30, -90), (58, 62, 50))
         skin = _union(_union(_union(outer - scalp_mm, face), jaw), neck)
-        cavities = np.minimum.reduce([ellipsoid(*cavity) for cavity in _CAVITIES])
-        eyes = np.minimum.reduce([ellipsoid(*eye) for eye in _EYES])
-        foramen = np.maximum(np.hypot(x, y + 44) - 14, z + 60)
-        fields = (skin, inner, outer, cavities, eyes, foramen)
-        return cls(*[interpolating_spline(field, _LATTICE_MM) for field in fields], texture=random_spline(rng, 9.0))
+        fields = {
+            "skin": skin,
+            "skull": inner,
+            "bone": outer,
+            "cavities": np.minimum.reduce([ellipsoid(*cavity) for cavity in _CAVITIES]),
+            "eyes": np.minimum.reduce([ellipsoid(*eye) for eye in _EYES]),
+            "foramen": np.maximum(np.hypot(x, y + 44) - 14, z + 60),
+        }
+        splines = {name: interpolating_spline(field, _LATTICE_MM) for name, field in fields.items()}
+        return cls(**splines, texture=random_spline(rng, 9.0))
 
     def fractions(self, axes: Axes) -> tuple[NDArray[np.bool_], dict[str, Array]]:
         """Return the voxels of the head, boolean (i, j, k), and per tissue the fractions (n,) at them.

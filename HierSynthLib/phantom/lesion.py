@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +86,14 @@ class Lesion:
     def drawn(cls, plan: LesionPlan, centre: Array, seed: int) -> Lesion:
         """Draw the shape of the planned lesion around `centre` (frame mm)."""
         rng = stream(seed, "lesion shape")
-        return cls(plan, centre, tuple(random_spline(rng, step) for step in (0.75 * plan.radius, 0.35 * plan.radius, 0.6 * plan.radius, 4.0, 18.0)))
+        return cls(
+            plan,
+            centre,
+            tuple(
+                random_spline(rng, step)
+                for step in (0.75 * plan.radius, 0.35 * plan.radius, 0.6 * plan.radius, 4.0, 18.0)
+            ),
+        )
 
     @property
     def reach(self) -> float:
@@ -96,13 +104,11 @@ class Lesion:
     def shape(self, axes: Axes) -> tuple[dict[str, Array], Array]:
         """Return the parts as wished-for fractions 0–1, and the hotspots, 1 at their centres; each (i, j, k).
 
-        `enhancing` and `necrosis`, or `low_grade`, and `oedema`, which is what the oedema would fill without the tumour.
+        `enhancing` and `necrosis`, or `low_grade`, and `oedema`, which is what the oedema would fill without the
+        tumour.
         """
         plan = self.plan
-        away = [
-            a - c
-            for a, c in zip((axes.i[:, None, None], axes.j[:, None], axes.k), self.centre, strict=True)
-        ]
+        away = [a - c for a, c in zip((axes.i[:, None, None], axes.j[:, None], axes.k), self.centre, strict=True)]
         distance = np.sqrt(sum((sum(row[c] * away[c] for c in range(3))) ** 2 for row in plan.stretch))
         coarse, fine, inner, border, wide = (spline.on(axes) for spline in self.noise)
         outline = np.clip(1 + 0.2 * coarse + 0.1 * fine, 0.5, 1.6)
@@ -133,13 +139,17 @@ def infiltrate(healthy: dict[str, Array], wishes: dict[str, Array]) -> dict[str,
     """
     if "low_grade" in wishes:
         result = {name: f * (1 - _INFILTRATES[name] * wishes["low_grade"]) for name, f in healthy.items()}
-        result["low_grade"] = sum(healthy.values()) - sum(result.values())
+        result["low_grade"] = _sum(healthy) - _sum(result)
         return result
-    brain = np.asarray(sum(healthy.values()))
     beside = 1 - wishes["enhancing"] - wishes["necrosis"]
     rest = {name: f * beside for name, f in healthy.items()}
     result = {name: f * (1 - _SWELLS[name] * wishes["oedema"]) for name, f in rest.items()}
-    result["oedema"] = sum(rest.values()) - sum(result.values())
-    result["enhancing"] = brain * wishes["enhancing"]
-    result["necrosis"] = brain * wishes["necrosis"]
+    result["oedema"] = _sum(rest) - _sum(result)
+    result["enhancing"] = _sum(healthy) * wishes["enhancing"]
+    result["necrosis"] = _sum(healthy) * wishes["necrosis"]
+    return result
+
+
+def _sum(fractions: Mapping[str, Array]) -> Array:
+    result: Array = np.sum(list(fractions.values()), axis=0)
     return result

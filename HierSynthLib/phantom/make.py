@@ -46,13 +46,14 @@ class Phantom:
     """A simulated patient in memory.
 
     Attributes:
-        volumes: by role: T1, T2, FLAIR (int16, arbitrary units), ADC (float32, 10⁻³ mm²/s), CBV_TRUE and CBV_ACQUIRED (float32,
-            nrCBV), ROI (uint8 labels) and BRAIN (uint8, the true brain mask). CBV_TRUE, ROI and BRAIN lie on the reference
-            grid, each sequence on its own.
+        volumes: by role: T1, T2, FLAIR (int16, arbitrary units), ADC (float32, 10⁻³ mm²/s), CBV_TRUE and CBV_ACQUIRED
+            (float32, nrCBV), ROI (uint8 labels) and BRAIN (uint8, the true brain mask). CBV_TRUE, ROI and BRAIN lie
+            on the reference grid, each sequence on its own.
         labels: the ROI's label numbers and their names.
         facts: everything that was drawn, as JSON: seed, grade, lesion, true transforms, sequences, tissues. A transform
             maps a point of the reference position to its place during that acquisition, RAS mm.
-        truth: on the reference grid, float32: tissue fractions (0–1), "brain", "vessel" and "cbv_heterogeneity", see `Patient`.
+        truth: on the reference grid, float32: tissue fractions (0–1), "brain", "vessel" and "cbv_heterogeneity", see
+            `Patient`.
     """
 
     volumes: dict[Role, Volume]
@@ -75,15 +76,16 @@ def make_phantom(
 ) -> Phantom:
     """Simulate a patient.
 
-    Everything is drawn from `seed` in physical space: the same seed at another size or spacing is the same person, and another
-    grade is the same person with another lesion in the same place.
+    Everything is drawn from `seed` in physical space: the same seed at another size or spacing is the same person,
+    and another grade is the same person with another lesion in the same place.
 
     Args:
         seed: any whole number from 0.
         grade: "high", "low" or "none".
         size: "full" (1 mm) or "small" (3 mm).
         spacing_mm: voxel size of the reference grid instead of a named size, 0.8–6 mm.
-        misalignment: whether the patient moves a little between the sequences, each of which then has its own oblique grid.
+        misalignment: whether the patient moves a little between the sequences, each of which then has its own oblique
+            grid.
         thick_slices: whether T2, FLAIR and ADC have slices of 5 mm; None draws it from the seed (3 of 10).
         noise: whether there are noise and bias fields.
         anatomy: "auto", "mni152" or "procedural", see `load_anatomy`.
@@ -129,9 +131,7 @@ def _fine_axes(spacing: float, parts: int) -> Axes:
 class _Acquisition:
     """Takes the images of one patient in one scene."""
 
-    def __init__(
-        self, patient: Patient, scene: Scene, seed: int, spacing: float, thick: bool, noise: bool
-    ) -> None:
+    def __init__(self, patient: Patient, scene: Scene, seed: int, spacing: float, thick: bool, noise: bool) -> None:
         self.patient, self.scene = patient, scene
         self.seed, self.spacing, self.thick, self.noise = seed, spacing, thick, noise
         self.reference = ImageGrid.covering((spacing,) * 3, scene.frame)
@@ -143,18 +143,27 @@ class _Acquisition:
         affine = self.reference.affine
         volumes = {}
         for n, role in enumerate(_SNR):
-            volumes[role], facts["sequences"][role.value] = self.sequence(role, Part(reporter, 0.21 * n, 0.21 * (n + 1)))
+            volumes[role], facts["sequences"][role.value] = self.sequence(
+                role, Part(reporter, 0.21 * n, 0.21 * (n + 1))
+            )
         volumes[Role.CBV_ACQUIRED], facts["sequences"][Role.CBV_ACQUIRED.value] = self.perfusion(roi == _NAWM_LABEL)
         volumes[Role.CBV_TRUE] = Volume(_rounded(self.patient.cbv / nawm_cbv), affine, CBV_UNITS)
         volumes[Role.ROI] = Volume(roi, affine, "label")
         volumes[Role.BRAIN] = Volume(brain, affine, "label")
-        facts["nawm"] = {"mean_cbv_ml_per_100g": round(nawm_cbv, 6), "centres_ras_mm": nawm, "radius_mm": _NAWM_RADIUS_MM}
+        facts["nawm"] = {
+            "mean_cbv_ml_per_100g": round(nawm_cbv, 6),
+            "centres_ras_mm": nawm,
+            "radius_mm": _NAWM_RADIUS_MM,
+        }
         reporter.progress("acquisition", 1.0)
         present = {number: name for number, name in LABELS.items() if (roi == number).any()}
         return Phantom(volumes, present, facts, self.patient.fractions)
 
     def regions_of_interest(self) -> tuple[NDArray[np.uint8], list[list[float]]]:
-        """Return the label map and the centres (RAS mm) of the three NAWM spheres in the centrum semiovale opposite the lesion."""
+        """Return the label map and the centres (RAS mm) of the NAWM reference.
+
+        The reference is three spheres in the centrum semiovale opposite the lesion, without anything but white matter.
+        """
         fractions = self.patient.fractions
         roi = np.zeros(self.reference.shape, np.uint8)
         for name, label in PARTS.items():
@@ -179,7 +188,8 @@ class _Acquisition:
         level = float(sequence_signal(protocol, white.PD, white.T1, white.T2))
         thick = self.thick and role is not Role.T1
         grid = ImageGrid.covering(
-            (self.spacing, self.spacing, max(THICK_MM, self.spacing) if thick else self.spacing), self.scene.frames[role]
+            (self.spacing, self.spacing, max(THICK_MM, self.spacing) if thick else self.spacing),
+            self.scene.frames[role],
         )
         sampler = Sampler(self.reference.affine, grid, self.scene.movement[role])
         bias = random_spline(stream(self.seed, f"bias of {role.value}"), 80.0)
@@ -193,7 +203,7 @@ class _Acquisition:
                 measured = [rician(image * sensitivity, level / snr, noise) for image in measured]
             if role is Role.ADC:
                 floor = max(4.0 / snr if self.noise else 0.0, 0.12) * level
-                result[slab] = _rounded(apparent_diffusion(*measured, floor=floor))
+                result[slab] = _rounded(apparent_diffusion(measured[0], measured[1], floor))
             else:
                 result[slab] = np.rint(measured[0] * (gain / level)).clip(0, 32767)
         settings = {
@@ -214,7 +224,9 @@ class _Acquisition:
         grid = ImageGrid.covering((in_plane, in_plane, max(DSC_SPACING_MM[2], self.spacing)), self.scene.frames[role])
         movement = self.scene.movement[role]
         noise = NOISE_ML_PER_100G if self.noise else 0.0
-        values = acquire_cbv(self.patient.cbv, self.reference.affine, grid, movement, noise, stream(self.seed, "acquired"))
+        values = acquire_cbv(
+            self.patient.cbv, self.reference.affine, grid, movement, noise, stream(self.seed, "acquired")
+        )
         masks = Sampler(self.reference.affine, grid, movement, in_plane_parts=1)
         everything = slice(0, grid.shape[0])
         values[masks.planes(self.patient.fractions["brain"], everything) < 0.3] = 0.0

@@ -22,6 +22,7 @@ from HierSynthLib.progress import Reporter
 IMAGES = ("T1", "T2", "FLAIR", "b0", "b1000")
 _SLAB_VOXELS = 250_000  # keeps every intermediate array in the cache
 _AROUND_BRAIN_MM = 3.0
+_HOTSPOT_ADC_DROP = 0.09  # by design, within the range published for enhancing tumour
 _CBV_SPREAD = {
     "grey_matter": 0.22, "white_matter": 0.16, "oedema": 0.25, "enhancing": 0.32, "low_grade": 0.28, "necrosis": 0.3,
 }  # fmt: skip
@@ -36,8 +37,8 @@ class Patient:
         signals: noise-free signal of each of `IMAGES`, (i, j, k) on the reference grid.
         cbv: true CBV in ml/100 g on the reference grid.
         fractions: on the reference grid: tissues, "brain" (all inside the brain with its ventricles, sulci and lesion),
-            "vessel", and "cbv_heterogeneity", the field (standard deviation 1, in the brain) behind the part of CBV that no
-            structural sequence shows.
+            "vessel", and "cbv_heterogeneity", the field (standard deviation 1, in the brain) behind the part of CBV
+            that no structural sequence shows.
         deformation: frame → template.
         plan: place and size of the lesion.
         lesion_centre: frame mm.
@@ -74,7 +75,7 @@ def simulate(anatomy: Anatomy, axes: Axes, parts: int, seed: int, grade: str, re
     reporter.progress("anatomy", 0.15)
 
     coarse = tuple(n // parts for n in axes.shape)
-    signals = {name: np.zeros(coarse) for name in IMAGES}
+    signals: dict[str, Array] = {name: np.zeros(coarse) for name in IMAGES}
     cbv = np.zeros(coarse)
     names = ["grey_matter", "white_matter", "csf", "brain", "vessel", "cbv_heterogeneity"]
     names += list(PARTS) if grade != "none" else []
@@ -133,16 +134,16 @@ class _Person:
 
     def on(self, axes: Axes, artery: Array, vein: Array) -> tuple[dict[str, Array], Array, dict[str, Array]]:
         """Return the signals, the CBV and the fractions on a part of the fine grid with the given vessel fractions."""
-        signals = {name: np.zeros(axes.shape) for name in IMAGES}
-        cbv = np.zeros(axes.shape)
-        fields = {"vessel": 1 - (1 - artery) * (1 - vein)}
+        signals: dict[str, Array] = {name: np.zeros(axes.shape) for name in IMAGES}
+        cbv: Array = np.zeros(axes.shape)
+        fields: dict[str, Array] = {"vessel": 1 - (1 - artery) * (1 - vein)}
         inside = self.hull.on(axes) < _AROUND_BRAIN_MM
         space = np.ones(axes.shape)
         if inside.any():
             fractions, brain, hot = self._brain(axes, inside)
             space[inside] -= brain
             field = sum(weight * spline.on(axes)[inside] for weight, spline in self.blood_volume)
-            self._brain_signals(axes, inside, fractions, signals)
+            self._brain_signals(axes, inside, fractions, hot, signals)
             cbv[inside] = _tissue_cbv(fractions, hot, np.asarray(field), self.tissues)
             for name, values in {**fractions, "brain": brain, "cbv_heterogeneity": field * brain}.items():
                 fields[name] = np.zeros(axes.shape)
@@ -150,8 +151,8 @@ class _Person:
         self._head_signals(axes, space, signals)
         for name, vessel in (("artery", artery), ("vein", vein)):
             blood = _signals_of(self.tissues[name], 1.0, 1.0, 1.0)
-            for image, signal in signals.items():
-                signal += vessel * (blood[image] - signal)
+            for image in IMAGES:
+                signals[image] += vessel * (blood[image] - signals[image])
             cbv += vessel * (self.tissues[name].CBV - cbv)
         return signals, cbv, fields
 
@@ -161,7 +162,8 @@ class _Person:
         if self.lesion is None:
             return fractions, brain, hot
         box = axes.box_around(self.lesion_centre, self.lesion.reach)
-        wishes = {name: np.zeros(brain.size) for name in PARTS if (name == "low_grade") == (self.plan.grade == "low")}
+        names = [name for name in PARTS if (name == "low_grade") == (self.plan.grade == "low")]
+        wishes: dict[str, Array] = {name: np.zeros(brain.size) for name in names}
         if all(side.stop > side.start for side in box):
             shape, hotspots = self.lesion.shape(axes.crop(box))
             for name, values in (*shape.items(), ("hot", hotspots)):
@@ -174,7 +176,12 @@ class _Person:
         return infiltrate(fractions, wishes), brain, hot
 
     def _brain_signals(
-        self, axes: Axes, inside: NDArray[np.bool_], fractions: dict[str, Array], signals: dict[str, Array]
+        self,
+        axes: Axes,
+        inside: NDArray[np.bool_],
+        fractions: dict[str, Array],
+        hot: Array,
+        signals: dict[str, Array],
     ) -> None:
         factors = [
             1 + 0.02 * wide.on(axes)[inside] + amount * fine.on(axes)[inside]
@@ -185,7 +192,10 @@ class _Person:
             used = np.flatnonzero(fraction > 1e-6)
             if used.size == 0:
                 continue
-            own = _signals_of(self.tissues[tissue], *(f[used] for f in factors))
+            t1, t2, adc = (f[used] for f in factors)
+            if tissue == "enhancing":  # dense cells: the part of a hotspot that the structural images show
+                adc = adc * (1 - _HOTSPOT_ADC_DROP * hot[used])
+            own = _signals_of(self.tissues[tissue], t1, t2, adc)
             for name, values in total.items():
                 values[used] += fraction[used] * own[name]
         for name, values in total.items():
@@ -212,9 +222,7 @@ def _with_mass_effect(
 def _signals_of(tissue: Tissue, t1: Any, t2: Any, adc: Any) -> dict[str, Any]:
     """Return the signals of a tissue whose T1, T2 and ADC are multiplied by the given factors."""
     T1, T2 = tissue.T1 * t1, tissue.T2 * t2
-    result = {
-        name: tissue.void * sequence_signal(PROTOCOLS[name], tissue.PD, T1, T2) for name in ("T1", "T2", "FLAIR")
-    }
+    result = {name: tissue.void * sequence_signal(PROTOCOLS[name], tissue.PD, T1, T2) for name in ("T1", "T2", "FLAIR")}
     result["b0"] = tissue.void * sequence_signal(PROTOCOLS["DWI"], tissue.PD, T1, T2)
     result["b1000"] = diffusion_weighted(result["b0"], tissue.ADC * adc)
     return result

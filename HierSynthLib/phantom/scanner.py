@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from HierSynthLib.case import Role
@@ -41,12 +42,11 @@ class ImageGrid:
         return Axes(*[(np.arange(n) - (n - 1) / 2) * s for n, s in zip(self.shape, self.spacing, strict=True)])
 
     @property
-    def affine(self) -> Array:
+    def affine(self) -> NDArray[np.float64]:
         """(4, 4) voxel → RAS mm."""
         place = np.diag([*self.spacing, 1.0])
         place[:3, 3] = [-(n - 1) / 2 * s for n, s in zip(self.shape, self.spacing, strict=True)]
-        result: Array = self.frame @ place
-        return result
+        return np.asarray(self.frame @ place, np.float64)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,10 @@ class Scene:
 
     @classmethod
     def drawn(cls, seed: int, misalignment: bool) -> Scene:
-        """Draw an oblique reference grid and, if wished, small movements (≤ 2.5°, 2.5 mm) and an own grid per acquisition."""
+        """Draw an oblique reference grid and, with `misalignment`, a movement and a grid of its own per acquisition.
+
+        Movements are at most 2.5° about each axis and 2.5 mm along it.
+        """
         rng = stream(seed, "scanner")
         frame = _rigid(rng.normal(0, (5.0, 3.0, 4.0)).clip(-14, 14), rng.uniform(-15, 15, 3))
         movement, frames = {}, {}
@@ -85,8 +88,8 @@ class Scene:
 class Sampler:
     """Measures simulated signals on the grid of an acquisition, a few planes at a time.
 
-    A voxel measures the mean of the signal over itself (its slice profile is rectangular): each is divided into parts of about
-    the size of the simulated voxels, at whose centres the signal is interpolated linearly.
+    A voxel measures the mean of the signal over itself (its slice profile is rectangular): each is divided into parts
+    of about the size of the simulated voxels, at whose centres the signal is interpolated linearly.
     """
 
     def __init__(self, affine: Array, grid: ImageGrid, movement: Array, in_plane_parts: int | None = None) -> None:

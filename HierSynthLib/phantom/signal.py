@@ -59,7 +59,7 @@ def diffusion_weighted(S0: ArrayLike, ADC: ArrayLike, b: float = B_VALUE) -> Arr
 
 def apparent_diffusion(S0: Array, Sb: Array, floor: float, b: float = B_VALUE) -> Array:
     """Return the ADC in 10⁻³ mm²/s, ln(S0/Sb)/b, clipped to 0–4; zero where S0 or Sb does not exceed `floor`."""
-    usable = (S0 > floor) & (Sb > 0.02 * floor)
+    usable = (floor < S0) & (Sb > 0.02 * floor)
     ratio = np.where(usable, S0, 1.0) / np.where(usable, Sb, 1.0)
     result: Array = np.where(usable, np.clip(np.log(ratio) / (b * 1e-3), 0.0, 4.0), 0.0)
     return result

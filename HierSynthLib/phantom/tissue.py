@@ -61,8 +61,8 @@ def personal_tissues(rng: np.random.Generator) -> dict[str, Tissue]:
     """Return the table for one person: relaxation and diffusion vary by 3 %, CBV by 8 % (brain) or 25 % (lesion).
 
     The CBV factors are drawn independently of the structural ones, so a lesion's mean CBV cannot be read from its
-    signal. Grey and white matter share most of their CBV factor (it is the person's haematocrit and age), which keeps their
-    ratio near 2.
+    signal. Grey and white matter share most of their CBV factor (it is the person's haematocrit and age), which keeps
+    their ratio near 2.
     """
     person = {}
     shared = rng.normal(0.0, 0.08)

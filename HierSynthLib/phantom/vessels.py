@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
@@ -10,36 +12,6 @@ from scipy import ndimage
 from HierSynthLib.phantom.anatomy import Anatomy
 from HierSynthLib.phantom.deformation import Deformation
 from HierSynthLib.phantom.fields import Array, Axes
-
-# Centrelines in template space (RAS mm; right side of paired vessels) and radii in mm at both ends: approximate, by design.
-_ARTERIES: dict[str, tuple[list[tuple[float, float, float]], float, float]] = {
-    "internal carotid": ([(26, -24, -85), (26, -20, -62), (25, -14, -44), (14, -4, -31), (12, 5, -26), (15, 3, -16)], 2.4, 1.9),
-    "middle cerebral": ([(15, 3, -16), (25, 5, -18), (35, 4, -16), (40, 0, -8), (41, -8, 2), (40, -18, 11)], 1.5, 0.9),
-    "superior M2": ([(36, 4, -15), (40, 10, -4), (39, 14, 6), (43, 10, 12), (52, 6, 16), (60, 0, 24)], 1.0, 0.5),
-    "inferior M2": ([(40, -18, 11), (48, -24, 14), (58, -30, 18), (64, -38, 22)], 0.9, 0.5),
-    "anterior cerebral": (
-        [(15, 3, -16), (6, 7, -16), (2, 12, -13), (2, 22, -13), (2, 34, -8), (2, 40, 4), (2, 36, 17), (2, 22, 28), (2, 4, 34), (2, -14, 38)],
-        1.2, 0.6,
-    ),
-    "callosomarginal": ([(2, 40, 4), (3, 47, 14), (3, 42, 30), (3, 26, 42), (3, 6, 48)], 0.8, 0.5),
-    "posterior cerebral": ([(0, -12, -18), (8, -15, -17), (17, -24, -14), (21, -35, -8), (17, -52, -2), (12, -70, 3), (9, -88, 5)], 1.3, 0.6),
-    "posterior communicating": ([(13, 1, -18), (12, -8, -18), (8, -15, -17)], 0.6, 0.6),
-    "vertebral": ([(16, -42, -92), (14, -40, -78), (8, -30, -62), (0, -22, -51)], 1.7, 1.5),
-}
-_MIDLINE_ARTERIES: dict[str, tuple[list[tuple[float, float, float]], float, float]] = {
-    "basilar": ([(0, -22, -51), (0, -14, -40), (0, -10, -29), (0, -12, -18)], 1.8, 1.6),
-}
-_VEINS: dict[str, tuple[list[tuple[float, float, float]], float, float]] = {
-    "transverse sinus": ([(1, -104, -12), (20, -99, -17), (40, -84, -25), (54, -62, -32), (56, -48, -36)], 3.4, 3.2),
-    "sigmoid sinus": ([(56, -48, -36), (50, -42, -48), (42, -40, -60), (34, -34, -72)], 3.2, 3.0),
-    "internal cerebral vein": ([(3, 2, 10), (3, -12, 13), (3, -26, 13), (0, -38, 9)], 0.8, 1.1),
-    "basal vein": ([(14, -6, -14), (18, -20, -10), (12, -34, 0), (0, -40, 8)], 0.7, 1.0),
-    "vein of Labbé": ([(56, -20, 6), (60, -36, -4), (58, -50, -18), (54, -62, -30)], 0.8, 1.1),
-}
-_MIDLINE_VEINS: dict[str, tuple[list[tuple[float, float, float]], float, float]] = {
-    "straight sinus": ([(0, -38, 9), (0, -48, 10), (0, -66, 4), (0, -86, -6), (0, -103, -12)], 1.8, 2.3),
-}
-
 
 _STEP_MM = 0.6  # distance of centreline points
 
@@ -68,20 +40,17 @@ class _Path:
 
 def draw_vessels(anatomy: Anatomy, deformation: Deformation, rng: np.random.Generator) -> tuple[Tubes, Tubes]:
     """Return the arteries and the veins of one person."""
-    arteries = _named(_ARTERIES, (-1, 1), rng) + _named(_MIDLINE_ARTERIES, (1,), rng)
-    veins = _named(_VEINS, (-1, 1), rng) + _named(_MIDLINE_VEINS, (1,), rng)
-    veins.append(_sagittal_sinus(anatomy, rng))
-    for paths, count in ((arteries, 170), (veins, 200)):
-        paths += _pial(anatomy, rng, count)
-        paths += _penetrating(anatomy, rng, 700)
+    arteries = [*_named("artery", rng), *_pial(anatomy, rng, 170), *_penetrating(anatomy, rng, 700)]
+    sinus = _sagittal_sinus(anatomy, rng)
+    veins = [*_named("vein", rng), sinus, *_pial(anatomy, rng, 200), *_penetrating(anatomy, rng, 700)]
     return _in_frame(arteries, deformation), _in_frame(veins, deformation)
 
 
 def stamp(tubes: Tubes, axes: Axes) -> Array:
     """Return the fraction of every voxel that the tubes fill, (i, j, k), 0–1.
 
-    A tube thinner than the voxel becomes a cone whose cross-section integrates to π r², a thicker one a disc with a border of
-    one voxel, so volume is kept on any grid.
+    A tube thinner than the voxel becomes a cone whose cross-section integrates to π r², a thicker one a disc with a
+    border of one voxel, so volume is kept on any grid.
     """
     h = axes.step
     fraction = np.zeros(axes.shape)
@@ -125,19 +94,21 @@ def _rounded(corners: Array) -> Array:
     """Resample a polyline at 2 mm and round its corners."""
     length = _lengths(corners)
     at = np.linspace(0, length[-1], max(2, round(length[-1] / 2)))
-    return ndimage.gaussian_filter1d(np.stack([np.interp(at, length, c) for c in corners]), 1.2, axis=1, mode="nearest")
+    even = np.stack([np.interp(at, length, c) for c in corners])
+    result: Array = ndimage.gaussian_filter1d(even, 1.2, axis=1, mode="nearest")
+    return result
 
 
-def _named(
-    table: dict[str, tuple[list[tuple[float, float, float]], float, float]], sides: tuple[int, ...], rng: np.random.Generator
-) -> list[_Path]:
-    """Return named vessels with this person's course and calibre."""
+def _named(kind: str, rng: np.random.Generator) -> list[_Path]:
+    """Return the large vessels of `vessels.json` with this person's course and calibre."""
+    table = json.loads(Path(__file__).with_name("vessels.json").read_text(encoding="utf-8"))
     paths = []
-    for places, start, end in table.values():
-        for side in sides:
-            corners = np.array(places, float).T * [[side], [1], [1]]
+    for vessel in table[kind]:
+        for side in (-1, 1) if vessel["paired"] else (1,):
+            corners = np.array(vessel["points"], float).T * [[side], [1], [1]]
             corners[:, 1:-1] += rng.normal(0.0, 0.8, corners[:, 1:-1].shape)  # ends stay: there branches join
             calibre = float(np.exp(rng.normal(0.0, 0.15)))
+            start, end = vessel["radii"]
             paths.append(_Path(_rounded(corners), start * calibre, end * calibre))
     return paths
 

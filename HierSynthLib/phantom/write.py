@@ -28,8 +28,8 @@ def write_phantom(
 ) -> Case:
     """Simulate a patient (see `make_phantom` for the arguments) and write the case folder `out`.
 
-    The true brain mask is written as `brain_mask_true.nii.gz` and named in the facts, but is no role of the case, so that
-    preparation has to find the brain itself.
+    The true brain mask is written as `brain_mask_true.nii.gz` and named in the facts, but is no role of the case, so
+    that preparation has to find the brain itself.
 
     Returns:
         The case, with its files in `out`.
@@ -52,11 +52,12 @@ def write_phantom(
             anatomy=anatomy,
             reporter=Part(reporter, 0.0, 0.8),
         )
-        files, units = {}, {}
+        files: dict[Role, Path] = {}
+        units: dict[Role, str] = {}
         for n, (role, volume) in enumerate(phantom.volumes.items()):
             reporter.progress("writing", 0.8 + 0.2 * n / len(phantom.volumes))
             path = folder / (TRUE_BRAIN if role is Role.BRAIN else f"{role.value}.nii.gz")
-            write_volume(volume, path)
+            write_volume(volume, path, description=f"SIMULATED {role.value} {volume.units}".strip())
             if role is not Role.BRAIN:
                 files[role], units[role] = path, volume.units
         facts = {**phantom.facts, "true_brain_mask": TRUE_BRAIN}

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from HierSynthLib.case import SEQUENCES, Role
 from HierSynthLib.errors import InputError
 from HierSynthLib.preparation.brain_mask import MaskQuality, brain_mask
 from HierSynthLib.preparation.grid import Grid, Interpolation, resample
+from HierSynthLib.preparation.morphology import dilated, eroded
 from HierSynthLib.preparation.normalisation import normalise
 from HierSynthLib.preparation.registration import Image, Registration, register_rigid
 from HierSynthLib.progress import Part, Reporter, Silent
@@ -24,6 +24,9 @@ from HierSynthLib.volume import Volume
 _MARGIN_MM = 6.0
 # The registration looks at the brain and the edge between brain, CSF and skull.
 _REGISTRATION_RIM_MM = 8.0
+_NEAR_MM = 3.0
+# The rim of the mask is left out of the statistics of the signal: it holds the errors of the mask.
+_STATISTICS_RIM_MM = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +113,7 @@ def prepare(
     registrations = {role: Registration(np.eye(4), "off") for role in roles}
     registrations[reference] = Registration(np.eye(4), "reference")
     if register:
-        rim = _grown(mask, home, _REGISTRATION_RIM_MM)
+        rim = _near(mask, home, _REGISTRATION_RIM_MM)
         others = [role for role in roles if role != reference]
         for number, role in enumerate(others):
             part = Part(reporter, 0.4 + 0.4 * number / len(others), 0.4 + 0.4 * (number + 1) / len(others))
@@ -118,6 +121,7 @@ def prepare(
     seconds["registration"] = time.perf_counter() - started
 
     started = time.perf_counter()
+    core = _core(brain, working)
     sequences, normalisation = {}, {}
     for number, role in enumerate(roles):
         reporter.progress("resampling", 0.8 + 0.2 * number / len(roles))
@@ -129,7 +133,7 @@ def prepare(
             transform=registrations[role].transform,
             fill=np.nan,
         )
-        sequences[role], normalisation[role] = normalise(role, values, brain, working.spacing)
+        sequences[role], normalisation[role] = normalise(role, values, brain, core)
     seconds["resampling"] = time.perf_counter() - started
     reporter.progress("resampling", 1.0)
     return PreparedCase(
@@ -211,9 +215,15 @@ def _working_grid(mask: NDArray[np.bool_], home: Grid, spacing_mm: ArrayLike) ->
     return fine.cropped(start, stop)
 
 
-def _grown(mask: NDArray[np.bool_], grid: Grid, mm: float) -> NDArray[np.bool_]:
-    """The mask and everything within `mm` of it."""
-    coarse = grid.canonical().respaced(3.0)
-    low = resample(mask.astype(np.float32), grid.affine, coarse.shape, coarse.affine) > 0.5
-    grown = ndimage.distance_transform_edt(~low, sampling=coarse.spacing) <= mm
-    return np.asarray(resample(grown.astype(np.float32), coarse.affine, grid.shape, grid.affine) > 0.5)
+def _core(brain: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
+    """The brain without its rim."""
+    coarse = grid.respaced(_NEAR_MM)
+    low = eroded(Image(brain.astype(np.float32), grid).on(coarse) > 0.5, _STATISTICS_RIM_MM, _NEAR_MM)
+    return brain & (Image(low.astype(np.float32), coarse).on(grid) > 0.5)
+
+
+def _near(mask: NDArray[np.bool_], grid: Grid, mm: float) -> Image:
+    """A coarse image of the mask and everything within `mm` of it."""
+    coarse = grid.canonical().respaced(_NEAR_MM)
+    low = Image(mask.astype(np.float32), grid).on(coarse) > 0.5
+    return Image(dilated(low, mm, _NEAR_MM).astype(np.float32), coarse)

@@ -16,6 +16,8 @@ from HierSynthLib.preparation.morphology import head_of
 from HierSynthLib.preparation.similarity import RAS_LPS, Comparison, to_image, to_ras
 from HierSynthLib.progress import Reporter
 
+Point = NDArray[np.float64]
+
 # A larger movement between two series of one session is a failure of the registration, not of the patient.
 MAX_SHIFT_MM, MAX_ANGLE_DEG = 40.0, 30.0
 # Same grid and similarity peaking this near to no movement: aligned.
@@ -23,7 +25,8 @@ _ALIGNED_MM = 0.5
 # Same grid and overlap (Dice) of the non-zero regions: cut out with one mask, so co-registered by whoever did that.
 _SAME_CUT = 0.95
 _LEVELS_MM = (6.0, 4.0, 2.0)
-_SAMPLES = (20_000, 20_000, 20_000)
+_SAMPLES = 30_000
+_HEAD_MM = 4.0
 # How the head may be turned between two series before the gradient finds the way: nodding and shaking.
 _NODS_DEG, _SHAKES_DEG = (-15.0, 0.0, 15.0), (-20.0, -10.0, 0.0, 10.0, 20.0)
 _STARTS = 3
@@ -59,21 +62,26 @@ class Image:
         """The signal on another grid."""
         return np.asarray(resample(self.values, self.grid.affine, target.shape, target.affine))
 
-    def clipped(self) -> Image:
-        """The signal limited to what occurs deep in the head, so that bright fat does not use up the histogram."""
-        grid = self.grid.canonical().respaced(4.0)
-        coarse = self.on(grid)
-        head = np.pad(head_of(coarse, 4.0), 1)
-        depth = ndimage.distance_transform_edt(head)[1:-1, 1:-1, 1:-1] * 4.0
+    def reduced(self) -> Image:
+        """The signal at about `_LEVELS_MM[-1]` mm, limited to what occurs deep in the head.
+
+        Otherwise bright fat would use up the histogram. Thick slices are not cut into thinner ones.
+        """
+        grid = self.grid.canonical()
+        grid = grid.respaced(np.maximum(grid.spacing, _LEVELS_MM[-1]))
+        small = Image(self.on(grid), grid)
+        coarse = small.on(grid.respaced(_HEAD_MM))
+        head = np.pad(head_of(coarse, _HEAD_MM), 1)
+        depth = ndimage.distance_transform_edt(head)[1:-1, 1:-1, 1:-1] * _HEAD_MM
         deep = coarse[depth > min(_DEEP_MM, 0.5 * float(depth.max()))]
         if not deep.size:
-            return self
+            return small
         low, high = np.percentile(deep, (1, 99))
-        return Image(np.clip(self.values, min(0.0, low), high), self.grid)
+        return Image(np.clip(small.values, min(0.0, low), high), grid)
 
 
 def register_rigid(
-    reference: Image, mask: NDArray[np.bool_], moving: Image, *, reporter: Reporter, name: str = "the sequence"
+    reference: Image, mask: Image, moving: Image, *, reporter: Reporter, name: str = "the sequence"
 ) -> Registration:
     """Find the rigid movement that maps the reference onto another sequence of the same head.
 
@@ -84,7 +92,7 @@ def register_rigid(
 
     Args:
         reference: the reference.
-        mask: (I, J, K) where to compare, on the reference's grid: the brain, a little dilated.
+        mask: where to compare (values > 0.5), in the space of the reference: the brain, a little dilated.
         moving: the other sequence.
         reporter: told about progress and implausible results.
         name: what to call the sequence in a warning.
@@ -92,19 +100,17 @@ def register_rigid(
     Returns:
         The movement; identity, with a warning, if it is implausible: more than 40 mm or 30°, or less similar than none.
     """
-    centre = RAS_LPS[:3, :3] @ _centre_of(mask, reference.grid)
+    centre = RAS_LPS[:3, :3] @ _centre_of(mask)
     identity = _euler(np.zeros(6), centre)
     same_grid = reference.grid.same(moving.grid)
     if same_grid and _same_cut(reference.values, moving.values):
         return Registration(np.eye(4), "co-registered")
-    reference, moving = reference.clipped(), moving.clipped()
-    levels = [
-        _comparison(reference, mask, moving, mm, samples) for mm, samples in zip(_LEVELS_MM, _SAMPLES, strict=True)
-    ]
+    reference, moving = reference.reduced(), moving.reduced()
+    levels = [_comparison(reference, mask, moving, mm) for mm in _LEVELS_MM]
     if same_grid and _peaks_at_identity(levels[1], centre):
         return Registration(np.eye(4), "co-registered")
 
-    found = _coarse(levels[0], reference, mask, moving, centre, reporter)
+    found = _coarse(levels[0], (reference.grid, moving.grid), mask, centre, reporter)
     for number, (level, mm) in enumerate(zip(levels[1:], _LEVELS_MM[1:], strict=True)):
         found, _ = level.optimise(found, mm / 4, reporter, "registration", 0.4 + 0.3 * number)
     transform = to_ras(found)
@@ -121,36 +127,35 @@ def register_rigid(
     return Registration(transform, "rigid", shift, angle)
 
 
-def _comparison(reference: Image, mask: NDArray[np.bool_], moving: Image, mm: float, samples: int) -> Comparison:
-    """Both images at `mm`. Each keeps its own axes: thick slices are not cut into thinner ones."""
-    fixed_grid = reference.grid.canonical().respaced(mm)
+def _comparison(reference: Image, mask: Image, moving: Image, mm: float) -> Comparison:
+    """Both images at `mm`, or as fine as they are; the reference in the mask's box only."""
+    fixed_grid = reference.grid.respaced(np.maximum(reference.grid.spacing, mm))
+    inside = mask.on(fixed_grid) > 0.5
+    used = np.argwhere(inside)
+    if len(used):
+        first, last = used.min(axis=0), used.max(axis=0) + 1
+        fixed_grid = fixed_grid.cropped(first, last)
+        inside = inside[tuple(slice(*pair) for pair in zip(first, last, strict=True))]
     moving_grid = moving.grid.respaced(np.maximum(moving.grid.spacing, mm))
-    inside = Image(mask.astype(np.float32), reference.grid).on(fixed_grid) > 0.5
     return Comparison(
         to_image(reference.on(fixed_grid), fixed_grid),
         to_image(moving.on(moving_grid), moving_grid),
         to_image(inside.astype(np.uint8), fixed_grid),
-        samples,
+        _SAMPLES,
     )
 
 
-def _coarse(
-    level: Comparison,
-    reference: Image,
-    mask: NDArray[np.bool_],
-    moving: Image,
-    centre: NDArray[np.float64],
-    reporter: Reporter,
-) -> Any:
+def _coarse(level: Comparison, grids: tuple[Grid, Grid], mask: Image, centre: Point, reporter: Reporter) -> Any:
     """The best of several starts, each followed at the coarsest level.
 
     Mutual information grows when little of the images overlaps, so it is weighted by the share of the mask that lies
     within the moving image.
     """
-    points = np.argwhere(mask)
-    points = points[:: max(1, len(points) // 2000)] @ reference.grid.affine[:3, :3].T + reference.grid.affine[:3, 3]
-    to_index = np.linalg.inv(moving.grid.affine)
-    limits = np.array(moving.grid.shape) - 0.5
+    fixed, moving = grids
+    points = _points(mask)
+    points = points[:: max(1, len(points) // 2000)]
+    to_index = np.linalg.inv(moving.affine)
+    limits = np.array(moving.shape) - 0.5
 
     def badness(transform: Any, value: float) -> float:
         to_voxel = to_index @ to_ras(transform)
@@ -158,7 +163,7 @@ def _coarse(
         return value * float(np.mean(np.all((index > -0.5) & (index < limits), axis=1)))
 
     shifts = [np.zeros(3)]
-    apart = moving.grid.centre - reference.grid.centre
+    apart = moving.centre - fixed.centre
     if np.linalg.norm(apart) > _LEVELS_MM[0]:
         shifts.append(RAS_LPS[:3, :3] @ apart)
     starts = []
@@ -182,7 +187,7 @@ def _same_cut(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
     return 2 * np.count_nonzero(one & other) / sum(sizes) >= _SAME_CUT
 
 
-def _peaks_at_identity(level: Comparison, centre: NDArray[np.float64]) -> bool:
+def _peaks_at_identity(level: Comparison, centre: Point) -> bool:
     """Whether a parabola through three values peaks within `_ALIGNED_MM` of 0 for each of the six parameters."""
     at_zero = level.dissimilarity(_euler(np.zeros(6), centre))
     # A turn of 2/70 moves the surface of the brain, 70 mm away, by 2 mm.
@@ -199,16 +204,19 @@ def _peaks_at_identity(level: Comparison, centre: NDArray[np.float64]) -> bool:
     return True
 
 
-def _euler(parameters: NDArray[np.float64], centre: NDArray[np.float64]) -> Any:
+def _euler(parameters: NDArray[np.float64], centre: Point) -> Any:
     transform = sitk.Euler3DTransform()
     transform.SetCenter(centre.tolist())
     transform.SetParameters(parameters.tolist())
     return transform
 
 
-def _centre_of(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float64]:
+def _points(mask: Image) -> Point:
+    """(n, 3) RAS positions in mm of the mask's voxels."""
+    return np.asarray(np.argwhere(mask.values > 0.5) @ mask.grid.affine[:3, :3].T + mask.grid.affine[:3, 3])
+
+
+def _centre_of(mask: Image) -> Point:
     """RAS position in mm of the mask's centre of mass; of the grid's centre if the mask is empty."""
-    index = np.argwhere(mask)
-    if not len(index):
-        return grid.centre
-    return np.asarray(grid.affine[:3, :3] @ index.mean(axis=0) + grid.affine[:3, 3])
+    points = _points(mask)
+    return np.asarray(points.mean(axis=0)) if len(points) else mask.grid.centre

@@ -7,7 +7,6 @@ import pty
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import nibabel
@@ -18,6 +17,7 @@ import HierSynthLib
 from HierSynthLib.cli import main
 from HierSynthLib.commands import jobs
 from HierSynthLib.commands.demo import demo_folder, free_names
+from HierSynthLib.commands.terminal import Display
 from HierSynthLib.worker.client import WorkerClient
 
 LIBRARY = Path(__file__).parents[2]
@@ -66,6 +66,25 @@ def fails_in_one_line(capsys, arguments, code=1):
         line for line in lines if "Traceback" in line or (line.startswith("hiersynth: error") and line != lines[-1])
     ]
     return lines[-1]
+
+
+def press_ctrl_c(monkeypatch, at, again=False):
+    """Press Ctrl-C when a stage is shown for the first time, and again when the command says that it stops."""
+    pressed = []
+
+    def show_progress(display, stage, fraction, original=Display.progress):
+        original(display, stage, fraction)
+        if stage == at and not pressed:
+            pressed.append(at)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def say(display, line, original=Display.say):
+        original(display, line)
+        if again and line.startswith("stopping"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Display, "progress", show_progress)
+    monkeypatch.setattr(Display, "say", say)
 
 
 # --- usage -----------------------------------------------------------------------------------------------------------
@@ -202,9 +221,9 @@ def test_a_failed_job_is_one_line_and_with_debug_its_log(capsys, quick, tmp_path
     assert err.splitlines()[-1] == line
 
 
-def test_ctrl_c_stops_the_job_and_gives_code_130(capsys, quick, tmp_path):
+def test_ctrl_c_stops_the_job_and_gives_code_130(capsys, monkeypatch, quick, tmp_path):
     handler = signal.getsignal(signal.SIGINT)
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    press_ctrl_c(monkeypatch, at="waiting")
     assert main(["phantom", str(tmp_path / "x"), "--seed", "14"]) == 130
     assert capsys.readouterr().err.splitlines()[-2:] == ["stopping …", "hiersynth: stopped"]
     assert signal.getsignal(signal.SIGINT) is handler
@@ -219,10 +238,9 @@ def test_a_worker_that_dies_leaves_nothing_half_written(capsys, quick, tmp_path,
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_deaf_job_is_ended_by_a_second_ctrl_c_and_leaves_nothing_half_written(capsys, quick, tmp_path):
+def test_a_deaf_job_is_ended_by_a_second_ctrl_c_and_leaves_nothing_half_written(monkeypatch, quick, tmp_path):
     before = sorted(tmp_path.rglob("*"))
-    for delay in (1.0, 1.3):
-        threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)).start()
+    press_ctrl_c(monkeypatch, at="half-written", again=True)
     assert main(["phantom", str(tmp_path / "x"), "--seed", "16"]) == 130
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -14,6 +14,18 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def start_a_file(target: Path, failure: BaseException) -> None:
+    with atomic_file(target, overwrite=True) as temporary:
+        temporary.write_text("half")
+        raise failure
+
+
+def start_a_folder(target: Path, failure: BaseException) -> None:
+    with atomic_folder(target, overwrite=True) as temporary:
+        (temporary / "half.txt").write_text("half")
+        raise failure
+
+
 def test_the_file_appears_only_when_the_block_ends(tmp_path: Path) -> None:
     target = tmp_path / "new" / "map.nii.gz"
     with atomic_file(target) as temporary:
@@ -29,9 +41,8 @@ def test_the_file_appears_only_when_the_block_ends(tmp_path: Path) -> None:
 def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path: Path, failure: type[BaseException]) -> None:
     target = tmp_path / "case.json"
     target.write_text("old")
-    with pytest.raises(failure), atomic_file(target, overwrite=True) as temporary:
-        temporary.write_text("half")
-        raise failure
+    with pytest.raises(failure):
+        start_a_file(target, failure())
     assert target.read_text() == "old"
     assert names(tmp_path) == ["case.json"]
 
@@ -124,9 +135,8 @@ def test_a_filled_folder_is_replaced_only_on_request(tmp_path: Path) -> None:
     (target / "old.txt").write_text("old")
     with pytest.raises(OutputError, match="not empty"), atomic_folder(target):
         pass
-    with pytest.raises(Cancelled), atomic_folder(target, overwrite=True) as temporary:
-        (temporary / "new.txt").write_text("half")
-        raise Cancelled
+    with pytest.raises(Cancelled):
+        start_a_folder(target, Cancelled())
     assert names(target) == ["old.txt"]
     with atomic_folder(target, overwrite=True) as temporary:
         (temporary / "new.txt").write_text("new")
@@ -166,9 +176,8 @@ def test_a_folder_that_cannot_be_written_fails_before_the_work(tmp_path: Path, m
 
 
 def test_a_full_disk_while_the_folder_is_filled_is_an_output_error(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="disk is full"), atomic_folder(tmp_path / "case") as temporary:
-        (temporary / "half.txt").write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OutputError, match="disk is full"):
+        start_a_folder(tmp_path / "case", OSError(errno.ENOSPC, "No space left on device"))
     assert names(tmp_path) == []
 
 
