@@ -75,6 +75,8 @@ def atomic_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
                     _sync(path)
             _move_folder(temporary, target)
             _sync(target.parent)
+        except OutputError as error:  # of a file inside: the user knows the folder by its own name
+            raise OutputError(error.message.replace(str(temporary), str(target)), error.hint) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

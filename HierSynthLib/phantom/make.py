@@ -102,10 +102,15 @@ def make_phantom(
     parts = max(1, round(spacing / _TISSUE_MM))
     patient = simulate(template, _fine_axes(spacing, parts), parts, seed, grade, Part(reporter, 0.02, 0.6))
     scene = Scene.drawn(seed, misalignment)
-    thick = bool(stream(seed, "thick slices").uniform() < 0.3) if thick_slices is None else thick_slices
+    thick = drawn_thick(seed) if thick_slices is None else thick_slices
     return _Acquisition(patient, scene, seed, spacing, thick, noise).run(
         _facts(patient, scene, seed, grade, spacing, template.name, thick), Part(reporter, 0.6, 1.0)
     )
+
+
+def drawn_thick(seed: int) -> bool:
+    """Return whether `thick_slices=None` means thick slices for this seed: 3 of 10."""
+    return bool(stream(seed, "thick slices").uniform() < 0.3)
 
 
 def _checked_spacing(seed: int, grade: str, size: str, spacing_mm: float | None) -> float:

@@ -25,7 +25,7 @@ from HierSynthLib.progress import Reporter
 _STRIPPED_ML = (600.0, 2300.0)
 # Share of the non-zero voxels that hang together in a skull-stripped volume.
 _ONE_PIECE = 0.95
-_PLAUSIBLE_ML = (900.0, 2000.0)
+_PLAUSIBLE_ML = (900.0, 2300.0)
 _WORKING_MM = 2.0
 # Below one half: the border lies a little outside the tissue, as in masks drawn by hand.
 _BORDER = 0.35

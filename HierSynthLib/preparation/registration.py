@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from HierSynthLib.preparation.grid import Grid, resample
 from HierSynthLib.preparation.morphology import head_of
-from HierSynthLib.preparation.similarity import RAS_LPS, Comparison, to_image, to_ras
+from HierSynthLib.preparation.similarity import UNIT_MM, Comparison, to_image, to_ras, to_units
 from HierSynthLib.progress import Reporter
 
 Point = NDArray[np.float64]
@@ -100,8 +100,8 @@ def register_rigid(
     Returns:
         The movement; identity, with a warning, if it is implausible: more than 40 mm or 30°, or less similar than none.
     """
-    centre = RAS_LPS[:3, :3] @ _centre_of(mask)
-    identity = _euler(np.zeros(6), centre)
+    centre = _centre_of(mask)
+    identity = _euler(np.zeros(3), np.zeros(3), centre)
     same_grid = reference.grid.same(moving.grid)
     if same_grid and _same_cut(reference.values, moving.values):
         return Registration(np.eye(4), "co-registered")
@@ -114,8 +114,7 @@ def register_rigid(
     for number, (level, mm) in enumerate(zip(levels[1:], _LEVELS_MM[1:], strict=True)):
         found, _ = level.optimise(found, mm / 4, reporter, "registration", 0.4 + 0.3 * number)
     transform = to_ras(found)
-    middle = RAS_LPS[:3, :3] @ centre
-    shift = float(np.linalg.norm(transform[:3, :3] @ middle + transform[:3, 3] - middle))
+    shift = float(np.linalg.norm(transform[:3, :3] @ centre + transform[:3, 3] - centre))
     angle = float(np.degrees(np.arccos(np.clip((np.trace(transform[:3, :3]) - 1) / 2, -1, 1))))
     worse = levels[-1].dissimilarity(found) > levels[-1].dissimilarity(identity)
     if shift > MAX_SHIFT_MM or angle > MAX_ANGLE_DEG or worse:
@@ -165,15 +164,15 @@ def _coarse(level: Comparison, grids: tuple[Grid, Grid], mask: Image, centre: Po
     shifts = [np.zeros(3)]
     apart = moving.centre - fixed.centre
     if np.linalg.norm(apart) > _LEVELS_MM[0]:
-        shifts.append(RAS_LPS[:3, :3] @ apart)
+        shifts.append(apart)
     starts = []
     for shift, nod, shake in product(shifts, _NODS_DEG, _SHAKES_DEG):
-        start = _euler(np.r_[np.radians([nod, 0.0, shake]), shift], centre)
+        start = _euler(np.radians([nod, 0.0, shake]), shift, centre)
         starts.append((badness(start, level.dissimilarity(start)), start))
         reporter.progress("registration", 0.1)
     ranked = [start for _, start in sorted(starts, key=lambda pair: pair[0])[:_STARTS]]
     followed = []
-    for start in [_euler(np.zeros(6), centre), *ranked]:
+    for start in [_euler(np.zeros(3), np.zeros(3), centre), *ranked]:
         found, value = level.optimise(start, _LEVELS_MM[0] / 3, reporter, "registration", 0.2)
         followed.append((badness(found, value), found))
     return min(followed, key=lambda pair: pair[0])[1]
@@ -184,18 +183,17 @@ def _same_cut(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
     sizes = np.count_nonzero(one), np.count_nonzero(other)
     if max(sizes) > 0.5 * one.size or min(sizes) == 0:
         return False
-    return 2 * np.count_nonzero(one & other) / sum(sizes) >= _SAME_CUT
+    return bool(2 * np.count_nonzero(one & other) >= _SAME_CUT * sum(sizes))
 
 
 def _peaks_at_identity(level: Comparison, centre: Point) -> bool:
     """Whether a parabola through three values peaks within `_ALIGNED_MM` of 0 for each of the six parameters."""
-    at_zero = level.dissimilarity(_euler(np.zeros(6), centre))
-    # A turn of 2/70 moves the surface of the brain, 70 mm away, by 2 mm.
+    at_zero = level.dissimilarity(_euler(np.zeros(3), np.zeros(3), centre))
     step_mm = 2.0
-    for axis, step in enumerate([step_mm / 70] * 3 + [step_mm] * 3):
-        move = np.zeros(6)
-        move[axis] = step
-        before, after = (level.dissimilarity(_euler(sign * move, centre)) for sign in (-1, 1))
+    for axis in range(6):
+        # A turn by step_mm / UNIT_MM moves the surface of the head by about step_mm.
+        move = np.eye(6)[axis] * np.r_[np.full(3, step_mm / UNIT_MM), np.full(3, step_mm)]
+        before, after = (level.dissimilarity(_euler(s * move[:3], s * move[3:], centre)) for s in (-1, 1))
         curvature = before - 2 * at_zero + after
         if not np.isfinite(curvature) or curvature <= 0:
             return False
@@ -204,10 +202,13 @@ def _peaks_at_identity(level: Comparison, centre: Point) -> bool:
     return True
 
 
-def _euler(parameters: NDArray[np.float64], centre: Point) -> Any:
+def _euler(angles_rad: Point, shift_mm: Point, centre: Point) -> Any:
+    """Turns about the x, y and z axis through `centre` and a shift; centre and shift in RAS mm."""
     transform = sitk.Euler3DTransform()
-    transform.SetCenter(centre.tolist())
-    transform.SetParameters(parameters.tolist())
+    transform.SetCenter(to_units(centre))
+    # The x and y axes of LPS point the other way.
+    transform.SetRotation(-float(angles_rad[0]), -float(angles_rad[1]), float(angles_rad[2]))
+    transform.SetTranslation(to_units(shift_mm))
     return transform
 
 

@@ -13,26 +13,34 @@ from HierSynthLib.progress import Reporter
 
 # RAS ↔ LPS (SimpleITK): the first two axes change sign.
 RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# Lengths inside SimpleITK are in units of about the radius of a head. So a step of the optimiser moves the surface of
+# the head about as far whether it shifts, turns or stretches it, and steps need no scaling.
+UNIT_MM = 80.0
 _BINS = 32
 _SEED = 20
 
 
 def to_image(array: NDArray[Any], grid: Grid) -> Any:
-    """SimpleITK image (LPS) of an array (I, J, K) on a grid."""
+    """SimpleITK image (LPS, units of `UNIT_MM`) of an array (I, J, K) on a grid."""
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
     lps = RAS_LPS @ grid.affine
-    image.SetSpacing(grid.spacing.tolist())
-    image.SetOrigin(lps[:3, 3].tolist())
+    image.SetSpacing((grid.spacing / UNIT_MM).tolist())
+    image.SetOrigin((lps[:3, 3] / UNIT_MM).tolist())
     image.SetDirection((lps[:3, :3] / grid.spacing).ravel().tolist())
     return image
 
 
+def to_units(vector: NDArray[np.float64]) -> list[float]:
+    """Point or shift for SimpleITK (LPS, units of `UNIT_MM`) from RAS mm."""
+    return [float(x) for x in RAS_LPS[:3, :3] @ vector / UNIT_MM]
+
+
 def to_ras(transform: Any) -> NDArray[np.float64]:
-    """(4, 4) RAS matrix of a SimpleITK transform with centre, matrix and translation."""
+    """(4, 4) RAS mm matrix of a SimpleITK transform with centre, matrix and translation in units of `UNIT_MM`."""
     matrix = np.eye(4)
     matrix[:3, :3] = np.array(transform.GetMatrix()).reshape(3, 3)
     centre = np.array(transform.GetCenter())
-    matrix[:3, 3] = np.array(transform.GetTranslation()) + centre - matrix[:3, :3] @ centre
+    matrix[:3, 3] = UNIT_MM * (np.array(transform.GetTranslation()) + centre - matrix[:3, :3] @ centre)
     return np.asarray(RAS_LPS @ matrix @ RAS_LPS)
 
 
@@ -62,7 +70,7 @@ class Comparison:
 
         Args:
             start: initial transform from points of `fixed` to points of `moving`.
-            step_mm: first step; the last is a hundredth of it.
+            step_mm: first step, felt 80 mm from the centre; the last is a hundredth of it.
             reporter: told `stage` and `done` at every iteration; may cancel.
             stage: name of the stage.
             done: fraction of the stage.
@@ -74,13 +82,12 @@ class Comparison:
         found = type(start)(start)
         method = self._method(found)
         method.SetOptimizerAsRegularStepGradientDescent(
-            learningRate=step_mm,
-            minStep=step_mm / 100,
+            learningRate=step_mm / UNIT_MM,
+            minStep=step_mm / UNIT_MM / 100,
             numberOfIterations=iterations,
             relaxationFactor=0.6,
-            gradientMagnitudeTolerance=1e-6,
+            gradientMagnitudeTolerance=1e-8,
         )
-        method.SetOptimizerScalesFromPhysicalShift()
         stopped: list[BaseException] = []
 
         def each_iteration() -> None:

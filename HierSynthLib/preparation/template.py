@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from HierSynthLib.preparation.grid import Grid, resample
 from HierSynthLib.preparation.morphology import closed
-from HierSynthLib.preparation.similarity import RAS_LPS, Comparison, to_image, to_ras
+from HierSynthLib.preparation.similarity import RAS_LPS, Comparison, to_image, to_ras, to_units
 from HierSynthLib.progress import Reporter
 
 _TEMPLATE = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
@@ -86,25 +86,25 @@ def fit_template(
         (4, 4) maps a RAS point of the template to the RAS point (mm) of the head.
     """
     levels = {mm: _comparison(template, values, grid, mm) for mm in _LEVELS_MM}
-    centre = RAS_LPS[:3, :3] @ _BRAIN_CENTRE
     place = _top_centre(head, grid) - np.array([0.0, _BRAIN_CENTRE[1], _TOP_MM + _CRANIUM_MM])
     tried = []
     for number, pitch in enumerate(_PITCHES_DEG):
         start = sitk.Similarity3DTransform()
-        start.SetCenter(centre.tolist())
+        start.SetCenter(to_units(_BRAIN_CENTRE))
         start.SetRotation((1.0, 0.0, 0.0), float(np.radians(pitch)))
-        start.SetTranslation((RAS_LPS[:3, :3] @ place).tolist())
-        for mm in _LEVELS_MM[:2]:
-            start, value = levels[mm].optimise(start, mm / 2, reporter, "brain mask", 0.1 + 0.15 * number)
-        tried.append((value, start))
-    similarity = min(tried, key=lambda pair: pair[0])[1]
+        start.SetTranslation(to_units(place))
+        done = 0.1 + 0.15 * number
+        found, value = levels[_LEVELS_MM[0]].optimise(start, _LEVELS_MM[0] / 2, reporter, "brain mask", done)
+        tried.append((value, found))
+    similarity, _ = levels[_LEVELS_MM[1]].optimise(
+        min(tried, key=lambda pair: pair[0])[1], _LEVELS_MM[1] / 2, reporter, "brain mask", 0.5
+    )
     affine = sitk.AffineTransform(3)
     affine.SetCenter(similarity.GetCenter())
     affine.SetMatrix(similarity.GetMatrix())
     affine.SetTranslation(similarity.GetTranslation())
-    # Twelve parameters fall off a good place when they start with large steps.
     for mm, done in zip(_LEVELS_MM[1:], (0.55, 0.65), strict=True):
-        affine, _ = levels[mm].optimise(affine, mm / 8, reporter, "brain mask", done)
+        affine, _ = levels[mm].optimise(affine, mm / 4, reporter, "brain mask", done)
     return to_ras(affine)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from HierSynthLib.case import CBV_UNITS, SEQUENCES, Role, load_case, require_usable
+from HierSynthLib.errors import InputError
 from HierSynthLib.files import atomic_folder
 from HierSynthLib.preparation import PreparedCase, prepare, to_reference
 from HierSynthLib.progress import Part, Reporter
@@ -67,9 +68,9 @@ class Synthesizer:
                 model = self._load(request.model)
             noted.progress("reading", 0.02)
             with _timed(seconds, "reading"):
-                volumes = _read(request, noted)
-            reference = request.reference or next(role for role in SEQUENCES if role in volumes)
-            _warn(request, volumes, reference, model, noted)
+                volumes = _read(request, model, noted)
+            reference = request.reference or _first(volumes)
+            _warn(request, reference, model, noted)
             with _timed(seconds, "preparation"):
                 prepared = prepare(
                     volumes,
@@ -141,9 +142,9 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     seconds[stage] = time.perf_counter() - begun
 
 
-def _read(request: SynthesisRequest, reporter: Reporter) -> dict[Role, Volume]:
-    wanted = [*request.sequences, *([Role.BRAIN] if Role.BRAIN in request.case.files else [])]
-    volumes, problems = load_case(request.case, wanted)
+def _read(request: SynthesisRequest, model: LoadedModel, reporter: Reporter) -> dict[Role, Volume]:
+    wanted = [*model.settings.sequences, Role.BRAIN]
+    volumes, problems = load_case(request.case, wanted, reference=request.reference)
     for problem in problems:
         if problem.severity == "warning":
             reporter.warning(f"{problem.what} {problem.todo}".strip())
@@ -151,15 +152,14 @@ def _read(request: SynthesisRequest, reporter: Reporter) -> dict[Role, Volume]:
     return volumes
 
 
-def _warn(
-    request: SynthesisRequest, volumes: dict[Role, Volume], reference: Role, model: LoadedModel, reporter: Reporter
-) -> None:
-    missing = [str(role) for role in model.settings.sequences if role not in volumes]
-    if missing:
-        verb = "is" if len(missing) == 1 else "are"
-        reporter.warning(
-            f"{' and '.join(missing)} {verb} missing: the model fills in from the other sequences, less accurately."
-        )
+def _first(volumes: Mapping[Role, Volume]) -> Role:
+    for role in SEQUENCES:
+        if role in volumes:
+            return role
+    raise InputError("None of the sequences given is one that the model reads.", "Choose another model.")
+
+
+def _warn(request: SynthesisRequest, reference: Role, model: LoadedModel, reporter: Reporter) -> None:
     if request.reference is None and reference != SEQUENCES[0]:
         reporter.warning(f"T1 is missing: the maps lie on the grid of {reference}.")
     if model.settings.simulated_training and not request.case.simulated:

@@ -84,11 +84,6 @@ class SynthesisRequest:
             format=form,
         )
 
-    @property
-    def sequences(self) -> list[Role]:
-        """The sequences that are given, in the order of `SEQUENCES`."""
-        return [role for role in SEQUENCES if role in self.case.files]
-
 
 def _role(name: str) -> Role:
     try:

@@ -29,6 +29,9 @@ def end_process_tree(pid: int) -> None:
     if sys.platform == "win32":
         _taskkill(pid)
         return
+    for child in _descendants(pid):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(child, signal.SIGKILL)
     try:
         leads_group = os.getpgid(pid) == pid
     except ProcessLookupError:

@@ -145,6 +145,14 @@ def test_each_fault_is_one_problem(role: Role, volume: Volume, severity: str, wo
     assert problems[0].todo.endswith(".")
 
 
+def test_roi_voxels_in_the_air_and_beyond_the_volume_count_together() -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[19, 23, 10:20] = 1  # 3 voxels in the head, 3 in the air above it, 4 above the volume
+    problems = examine(volumes(ROI=Volume(labels, moved(0, 0, 16 * AFFINE[2, 2]))))
+    assert summary(problems) == [("ROI", "warning")]
+    assert "(70 %) outside the head" in problems[0].what
+
+
 def test_all_problems_are_listed_at_once() -> None:
     set_of_faults = volumes(T1=a_volume(), T2=with_values(set_nan), FLAIR=a_volume(affine=moved(900, 0, 0)), ADC=None)
     assert summary(examine(set_of_faults)) == [("ADC", "warning"), ("T2", "error"), ("FLAIR", "error")]

@@ -181,6 +181,17 @@ def test_a_full_disk_while_the_folder_is_filled_is_an_output_error(tmp_path: Pat
     assert names(tmp_path) == []
 
 
+def test_a_file_that_fails_inside_is_named_as_the_user_knows_it(tmp_path: Path) -> None:
+    def write_twice() -> None:
+        with atomic_folder(tmp_path / "case") as temporary:
+            write_text_atomically(temporary / "run.json", "")
+            write_text_atomically(temporary / "run.json", "")
+
+    with pytest.raises(OutputError) as caught:
+        write_twice()
+    assert caught.value.message == f"{tmp_path / 'case' / 'run.json'} exists already."
+
+
 def test_errors_of_reading_inside_the_block_are_not_output_errors(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic_folder(tmp_path / "case"):
         (tmp_path / "absent.txt").read_text()

@@ -9,7 +9,8 @@ from scipy import ndimage
 
 from HierSynthLib.case import SEQUENCES, Role, examine
 from HierSynthLib.errors import InputError
-from HierSynthLib.phantom import make_phantom
+from HierSynthLib.phantom import make_phantom, patient
+from HierSynthLib.phantom.make import drawn_thick
 from HierSynthLib.phantom.signal import PROTOCOLS, inversion_recovery, spin_echo
 
 OUTPUTS = {*SEQUENCES, Role.CBV_TRUE, Role.CBV_ACQUIRED, Role.ROI, Role.BRAIN}
@@ -21,7 +22,6 @@ def phantom(seed=1, grade="high", **options):
     return make_phantom(seed, grade, "small", **options)
 
 
-@cache
 def quiet(seed=1, grade="high", misalignment=False):
     """Without noise and bias, where values can be compared with equations."""
     return phantom(seed, grade, noise=False, misalignment=misalignment)
@@ -34,15 +34,16 @@ def pure(p, tissue, share=0.98):
     return inside
 
 
-def at_points(volume, ras):
-    """Linear interpolation at RAS points (n, 3), through nibabel's affine algebra."""
+def at_points(volume, ras, blur=0.0):
+    """Values at RAS points (n, 3), blurred by `blur` voxels, through nibabel's affine algebra."""
     voxels = apply_affine(np.linalg.inv(volume.affine), ras)
-    return ndimage.map_coordinates(volume.array.astype(float), voxels.T, order=1)
+    values = ndimage.gaussian_filter(volume.array.astype(float), blur)
+    return ndimage.map_coordinates(values, voxels.T, order=1)
 
 
-@pytest.mark.parametrize("grade", ["high", "low", "none"])
-def test_every_grade_has_all_volumes_and_its_labels(grade):
-    p = phantom(1, grade)
+@pytest.mark.parametrize(("seed", "grade"), [(1, "high"), (2, "low"), (3, "none")])
+def test_every_grade_has_all_volumes_and_its_labels(seed, grade):
+    p = phantom(seed, grade)
     assert set(p.volumes) == OUTPUTS
     expected = {"high": {1, 2, 3, 4}, "low": {4, 5}, "none": {4}}[grade]
     roi = p.volumes[Role.ROI].array
@@ -52,7 +53,7 @@ def test_every_grade_has_all_volumes_and_its_labels(grade):
 
 
 def test_nothing_is_wrong_with_a_phantom():
-    p = phantom(2, "high")
+    p = phantom(1, "high")
     problems = examine({role: volume for role, volume in p.volumes.items() if role is not Role.BRAIN})
     assert [problem for problem in problems if problem.severity == "error"] == []
 
@@ -76,12 +77,11 @@ def test_pure_tissue_has_the_signal_of_the_equation(tissue):
 
 
 def test_contrasts_are_those_of_the_sequences():
-    p = phantom()
+    p = phantom(misalignment=False)
     grey, white = pure(p, "grey_matter", 0.9), pure(p, "white_matter", 0.9)
     fluid = (p.truth["csf"] > 0.95) & (p.truth["vessel"] < 0.01)
     mean = {
-        role: {n: q.volumes[role].array[m].mean() for n, m in (("grey", grey), ("white", white), ("fluid", fluid))}
-        for q in (phantom(misalignment=False),)
+        role: {n: p.volumes[role].array[m].mean() for n, m in (("grey", grey), ("white", white), ("fluid", fluid))}
         for role in SEQUENCES
     }
     assert mean[Role.T1]["white"] > mean[Role.T1]["grey"] > mean[Role.T1]["fluid"]
@@ -92,8 +92,8 @@ def test_contrasts_are_those_of_the_sequences():
 
 def test_grey_matter_holds_about_twice_the_blood_of_white_matter():
     ratios = []
-    for seed in (1, 2, 3):
-        p = phantom(seed, "none")
+    for seed, grade in ((1, "high"), (2, "low"), (3, "none")):
+        p = phantom(seed, grade)
         cbv = p.volumes[Role.CBV_TRUE].array
         ratios.append(cbv[pure(p, "grey_matter", 0.9)].mean() / cbv[pure(p, "white_matter", 0.9)].mean())
     assert np.mean(ratios) == pytest.approx(2.0, abs=0.25)
@@ -113,7 +113,7 @@ def test_normalised_cbv_is_one_in_the_reference(seed, grade):
     assert 1.2 < p.facts["nawm"]["mean_cbv_ml_per_100g"] < 3.2
 
 
-@pytest.mark.parametrize(("seed", "grade"), [(1, "high"), (2, "high"), (4, "low")])
+@pytest.mark.parametrize(("seed", "grade"), [(1, "high"), (2, "low")])
 def test_lesion_lies_in_the_brain_opposite_the_reference(seed, grade):
     p = phantom(seed, grade)
     roi, brain = p.volumes[Role.ROI], p.volumes[Role.BRAIN]
@@ -137,7 +137,7 @@ def test_lesion_parts_have_their_blood_volume():
     clear = p.truth["vessel"] < 0.01
     mean = {label: cbv[(roi == label) & clear].mean() for label in (1, 2, 3)}
     assert mean[1] > 2.0
-    assert mean[2] < 1.2
+    assert mean[2] < 0.5 * mean[1]
     assert mean[1] > 2 * mean[3]
     flair = p.volumes[Role.FLAIR].array
     assert flair[roi == 3].mean() > 1.3 * flair[roi == 4].mean()
@@ -161,22 +161,31 @@ def _explained(target, images):
 
 
 def test_heterogeneity_of_cbv_cannot_be_read_from_the_structural_images():
-    for tissue in ("grey_matter", "white_matter", "enhancing"):
+    for tissue in ("grey_matter", "white_matter"):
         correlations, explained, blood = [], [], []
-        for seed in (1, 2, 4, 5):
+        for seed in (1, 2):
             p = quiet(seed)
-            inside = (p.truth[tissue] > 0.95) & (p.truth["vessel"] < 0.002)
+            inside = pure(p, tissue, 0.95)
             factor = p.truth["cbv_heterogeneity"][inside]
             images = [p.volumes[role].array[inside].astype(float) for role in SEQUENCES]
-            images = [(image - image.mean()) / image.std() for image in images]
             correlations.append([np.corrcoef(factor, image)[0, 1] for image in images])
-            explained.append(_explained(factor, images))
+            explained.append(_explained(factor, [(image - image.mean()) / image.std() for image in images]))
             blood.append(np.corrcoef(factor, np.log(p.volumes[Role.CBV_TRUE].array[inside]))[0, 1])
-            assert factor.std() > 0.3
         assert np.abs(np.mean(correlations, axis=0)).max() < 0.12, tissue
-        if tissue != "enhancing":  # few independent samples in a small lesion
-            assert np.mean(explained) < 0.05, tissue
-        assert np.min(blood) > 0.75, tissue  # and it is what makes CBV vary within a tissue
+        assert np.mean(explained) < 0.05, tissue
+        assert np.min(blood) > 0.9, tissue  # and it is what makes CBV vary within a tissue
+
+
+def test_no_structural_image_depends_on_the_heterogeneity_of_cbv(monkeypatch):
+    before = quiet(1)
+    drawn = patient.stream
+    monkeypatch.setattr(patient, "stream", lambda seed, name: drawn(seed + 100 * (name == "blood volume"), name))
+    after = make_phantom(1, "high", "small", noise=False, misalignment=False)
+    for role in (*SEQUENCES, Role.ROI):
+        np.testing.assert_array_equal(after.volumes[role].array, before.volumes[role].array)
+    rim = before.volumes[Role.ROI].array == 1
+    cbv = [p.volumes[Role.CBV_TRUE].array[rim] for p in (before, after)]
+    assert np.mean(np.abs(cbv[0] / cbv[1] - 1)) > 0.1
 
 
 def test_a_part_of_cbv_can_be_read_from_the_structural_images():
@@ -194,11 +203,13 @@ def test_true_transforms_say_where_every_point_went(role):
     assert np.linalg.norm(transform - np.eye(4)) > 0.2
     voxels = np.argwhere(still.volumes[Role.BRAIN].array == 1)
     ras = apply_affine(still.volumes[role].affine, voxels)
-    before = at_points(still.volumes[role], ras)
-    found = np.corrcoef(before, at_points(moved.volumes[role], apply_affine(transform, ras)))[0, 1]
-    missed = np.corrcoef(before, at_points(moved.volumes[role], ras))[0, 1]
-    assert found > 0.97
-    assert found > missed + 0.02
+    # Blurred, so that interpolation on two grids does not count.
+    before = at_points(still.volumes[role], ras, 1.0)
+    found = np.corrcoef(before, at_points(moved.volumes[role], apply_affine(transform, ras), 1.0))[0, 1]
+    missed = np.corrcoef(before, at_points(moved.volumes[role], ras, 1.0))[0, 1]
+    backwards = np.corrcoef(before, at_points(moved.volumes[role], apply_affine(np.linalg.inv(transform), ras), 1.0))
+    assert found > 0.985
+    assert found > missed + 0.01 > backwards[0, 1]
 
 
 def test_without_misalignment_all_sequences_share_the_reference_grid():
@@ -212,7 +223,7 @@ def test_without_misalignment_all_sequences_share_the_reference_grid():
 
 
 def test_grids_are_oblique_and_differ_between_people():
-    directions = [phantom(seed, "none").volumes[Role.T1].direction for seed in (1, 2, 3)]
+    directions = [p.volumes[Role.T1].direction for p in (phantom(1), phantom(2, "low"), phantom(3, "none"))]
     for direction in directions:
         assert np.abs(direction - np.eye(3)).max() > 0.01
         np.testing.assert_allclose(direction @ direction.T, np.eye(3), atol=1e-9)
@@ -245,8 +256,12 @@ def test_thick_slices_are_thick_and_cover_the_head():
         assert p.volumes[role].spacing == pytest.approx([3, 3, 5])
         assert p.volumes[role].array.shape[2] * 5 >= 190
     assert p.volumes[Role.T1].spacing == pytest.approx([3, 3, 3])
-    drawn = [make_phantom(s, "none", spacing_mm=6, thick_slices=None).facts["thick_slices"] for s in range(8)]
-    assert 0 < sum(drawn) < 8
+
+
+def test_thick_slices_can_be_drawn_from_the_seed():
+    assert np.mean([drawn_thick(seed) for seed in range(2000)]) == pytest.approx(0.3, abs=0.03)
+    seed = next(s for s in range(50) if drawn_thick(s))
+    assert make_phantom(seed, "none", spacing_mm=6, thick_slices=None).facts["thick_slices"] is True
 
 
 def test_noise_has_the_stated_strength():
@@ -264,15 +279,16 @@ def test_noise_has_the_stated_strength():
 def test_head_surrounds_the_brain():
     p = quiet(1, "none")
     t1, brain = p.volumes[Role.T1].array.astype(float), p.volumes[Role.BRAIN].array == 1
-    assert 0.9 < brain.sum() * 27 / 1e6 < 2.0
+    assert 1.2 < brain.sum() * 27 / 1e6 < 2.0  # litres
     distance = ndimage.distance_transform_edt(~brain) * 3
     upper = np.arange(brain.shape[2]) > np.argwhere(brain)[:, 2].mean()
-    skull = t1[(distance > 4) & (distance < 8) & upper].mean()
+    t2 = p.volumes[Role.T2].array.astype(float)  # on which CSF is bright and only bone dark
+    skull = np.percentile(t2[(distance > 3) & (distance < 9) & upper], 20)
     scalp = np.percentile(t1[(distance > 9) & (distance < 18) & upper], 90)
     inside = t1[brain].mean()
-    assert skull < 0.7 * inside
+    assert skull < 0.5 * t2[brain].mean()
     assert scalp > 1.3 * inside
-    assert p.volumes[Role.ADC].array[distance > 60].max() == 0
+    assert p.volumes[Role.ADC].array[(distance > 40) & upper].max() == 0
 
 
 def test_vessels_are_full_of_blood():

@@ -79,7 +79,7 @@ def test_tissue_values_are_those_of_the_literature_table():
         "necrosis": (2500, 250, 2.2, 0.4),
     }
     for name, values in expected.items():
-        assert (table[name].T1, table[name].T2, table[name].ADC, table[name].CBV) == values
+        assert values == (table[name].T1, table[name].T2, table[name].ADC, table[name].CBV)
     assert table["enhancing"].CBV == 8
     assert 0.96 <= table["enhancing"].ADC <= 1.16
     assert 1.4 <= table["low_grade"].ADC <= 1.78

@@ -114,6 +114,10 @@ def test_same_grid_is_symmetric_and_measures_the_farthest_corner(a: np.ndarray, 
     assert not one.same_grid(Volume(RNG_ARRAY[1:], a))
 
 
+def test_one_common_corner_is_not_the_same_grid() -> None:
+    assert not Volume(RNG_ARRAY).same_grid(Volume(RNG_ARRAY, np.diag([1, 1, 1.01, 1])))
+
+
 def test_same_grid_sees_a_flip() -> None:
     flipped = np.diag([-1.0, 1, 1, 1])
     flipped[0, 3] = 6

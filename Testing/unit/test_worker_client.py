@@ -228,6 +228,13 @@ def test_the_death_of_the_worker_is_a_failed_job_and_the_next_one_gets_a_new_wor
     assert not is_running(pid)
 
 
+def test_what_a_dead_worker_left_behind_is_ended(client):
+    job = client.submit("orphan", {})
+    warned, _ = wait_for(client, Warned)
+    assert isinstance(outcome(client, job), Failed)
+    wait_until_gone([int(warned.message)])
+
+
 def test_a_crash_leaves_its_stack_in_the_log(client):
     failure = outcome(client, client.submit("die", {"how": "SIGSEGV"}))
     assert any("in die" in line for line in failure.log)
@@ -356,6 +363,7 @@ def test_closing_ends_a_deaf_job_too():
     warned, _ = wait_for(client, Warned)
     tree = [client.pid, *map(int, warned.message.split())]
     client.close()
+    assert [event.type for event in client.drain()] == ["cancelled"]
     wait_until_gone(tree)
 
 
