@@ -29,14 +29,17 @@ REFERENCE_LABEL = "NAWM reference"
 
 @dataclass(frozen=True)
 class Patient:
-    """A prepared patient: (I, J, K) on the working grid; CBV in nrCBV, cut off at the ceiling, 0 outside the brain."""
+    """A prepared patient: (I, J, K) on the working grid; CBV in nrCBV, cut off at the ceiling, 0 outside the brain.
+
+    Values may be float16, as they come from the cache: a cohort shall fit into a workstation's memory.
+    """
 
     seed: int
-    sequences: dict[Role, NDArray[np.float32]]
+    sequences: dict[Role, NDArray[np.floating]]
     brain: NDArray[np.bool_]
     lesion: NDArray[np.bool_]
-    cbv: NDArray[np.float32]
-    low_pass: NDArray[np.float32]
+    cbv: NDArray[np.floating]
+    low_pass: NDArray[np.floating]
 
 
 def make_patient(seed: int, grade: str, config: TrainingConfig) -> Patient:
@@ -59,7 +62,7 @@ def make_patient(seed: int, grade: str, config: TrainingConfig) -> Patient:
     tumour = [label for label, name in phantom.labels.items() if name != REFERENCE_LABEL]
     return Patient(
         seed=seed,
-        sequences=prepared.sequences,
+        sequences=dict(prepared.sequences),
         brain=prepared.brain,
         lesion=np.isin(roi, tumour) & prepared.brain,
         cbv=cbv,
@@ -115,11 +118,11 @@ def _read(path: Path, seed: int) -> Patient:
     with np.load(path, allow_pickle=False) as stored:
         return Patient(
             seed=seed,
-            sequences={role: stored[str(role)].astype(np.float32) for role in SEQUENCES if str(role) in stored},
+            sequences={role: stored[str(role)] for role in SEQUENCES if str(role) in stored},
             brain=stored["brain"],
             lesion=stored["lesion"],
-            cbv=stored["cbv"].astype(np.float32),
-            low_pass=stored["low_pass"].astype(np.float32),
+            cbv=stored["cbv"],
+            low_pass=stored["low_pass"],
         )
 
 

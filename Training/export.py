@@ -92,7 +92,7 @@ def measure(maps: dict[str, NDArray[np.float32]], patient: Patient, scale: float
 
     Returns MAE and Pearson r of the final and the global map, MAE in the lesion, and the coverage of the interval.
     """
-    brain, truth, final = patient.brain, patient.cbv, maps["final"]
+    brain, truth, final = patient.brain, patient.cbv.astype(np.float32), maps["final"]
     half_width = -math.log(1 - INTERVAL) * maps["scale"] * scale
     scores = {
         "MAE, brain (nrCBV)": float(np.abs(final - truth)[brain].mean()),

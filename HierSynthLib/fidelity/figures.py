@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from HierSynthLib.case import SEQUENCES, Case, Role
+from HierSynthLib.errors import InputError
 from HierSynthLib.files import atomic_file
 from HierSynthLib.preparation import resample
 from HierSynthLib.preparation.grid import Grid, Interpolation
@@ -69,7 +70,7 @@ def case_figure(case_folder: Path, maps_folder: Path, out: Path) -> None:
         OutputError: the figure cannot be written.
     """
     case = Case.read(case_folder)
-    run = json.loads((maps_folder / "run.json").read_text("utf-8"))
+    run = _read_run(maps_folder / "run.json")
     maps = {name: read_volume(maps_folder / file) for name, file in run["outputs"].items()}
     roi = read_volume(case.files[Role.ROI]) if Role.ROI in case.files else None
     tumour = [label for label, name in case.labels.items() if "reference" not in name.lower()]
@@ -78,6 +79,16 @@ def case_figure(case_folder: Path, maps_folder: Path, out: Path) -> None:
     figure = _draw([row for row in rows if row], _title(case, run))
     with atomic_file(out, overwrite=True) as temporary:
         figure.savefig(temporary, dpi=110, format=out.suffix.lstrip("."), metadata={"Title": STATEMENT})
+
+
+def _read_run(path: Path) -> dict[str, Any]:
+    try:
+        run = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}).", "Give the folder of a finished synthesis.") from error
+    if not isinstance(run, dict) or not {"outputs", "model"} <= set(run):
+        raise InputError(f"{path}: does not describe a synthesis.", "Give the folder of a finished synthesis.")
+    return run
 
 
 def choose_slice(brain: Volume, roi: Volume | None, labels: Sequence[int]) -> Slice:

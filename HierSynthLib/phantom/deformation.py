@@ -70,7 +70,7 @@ class Deformation:
         while True:
             push = (-strength * from_centre * fall_off).reshape(3, *shape)
             after = [p + u for p, u in zip(push, _composed(before, push), strict=True)]
-            if _smallest_jacobian(after) > 0.15 or strength < 0.02:
+            if _smallest_jacobian(after) > 0.15:
                 return Deformation(self.linear, self.offset, _splines(after))
             strength *= 0.7
 

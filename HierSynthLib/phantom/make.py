@@ -151,7 +151,9 @@ class _Acquisition:
             volumes[role], facts["sequences"][role.value] = self.sequence(
                 role, Part(reporter, 0.21 * n, 0.21 * (n + 1))
             )
-        volumes[Role.CBV_ACQUIRED], facts["sequences"][Role.CBV_ACQUIRED.value] = self.perfusion(roi == _NAWM_LABEL)
+        volumes[Role.CBV_ACQUIRED], facts["sequences"][Role.CBV_ACQUIRED.value] = self.perfusion(
+            roi == _NAWM_LABEL, Part(reporter, 0.84, 1.0)
+        )
         volumes[Role.CBV_TRUE] = Volume(_rounded(self.patient.cbv / nawm_cbv), affine, CBV_UNITS)
         volumes[Role.ROI] = Volume(roi, affine, "label")
         volumes[Role.BRAIN] = Volume(brain, affine, "label")
@@ -222,7 +224,7 @@ class _Acquisition:
         }
         return Volume(result, grid.affine, ADC_UNITS if role is Role.ADC else ""), settings
 
-    def perfusion(self, nawm: NDArray[np.bool_]) -> tuple[Volume, dict[str, Any]]:
+    def perfusion(self, nawm: NDArray[np.bool_], reporter: Reporter) -> tuple[Volume, dict[str, Any]]:
         """Return the acquired CBV map, normalised by its own mean in the NAWM reference, and its parameters."""
         role = Role.CBV_ACQUIRED
         in_plane = max(DSC_SPACING_MM[0], self.spacing)
@@ -230,7 +232,7 @@ class _Acquisition:
         movement = self.scene.movement[role]
         noise = NOISE_ML_PER_100G if self.noise else 0.0
         values = acquire_cbv(
-            self.patient.cbv, self.reference.affine, grid, movement, noise, stream(self.seed, "acquired")
+            self.patient.cbv, self.reference.affine, grid, movement, noise, stream(self.seed, "acquired"), reporter
         )
         masks = Sampler(self.reference.affine, grid, movement, in_plane_parts=1)
         everything = slice(0, grid.shape[0])

@@ -26,7 +26,7 @@ _MARGIN_MM = 6.0
 _REGISTRATION_RIM_MM = 8.0
 _NEAR_MM = 3.0
 # The rim of the mask is left out of the statistics of the signal: it holds the errors of the mask.
-_STATISTICS_RIM_MM = 4.0
+_STATISTICS_RIM_MM, _CORE_MM = 4.0, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +113,7 @@ def prepare(
     registrations = {role: Registration(np.eye(4), "off") for role in roles}
     registrations[reference] = Registration(np.eye(4), "reference")
     if register:
+        reporter.progress("registration", 0.4)
         rim = _near(mask, home, _REGISTRATION_RIM_MM)
         others = [role for role in roles if role != reference]
         for number, role in enumerate(others):
@@ -121,6 +122,7 @@ def prepare(
     seconds["registration"] = time.perf_counter() - started
 
     started = time.perf_counter()
+    reporter.progress("resampling", 0.8)
     core = _core(brain, working)
     sequences, normalisation = {}, {}
     for number, role in enumerate(roles):
@@ -217,8 +219,10 @@ def _working_grid(mask: NDArray[np.bool_], home: Grid, spacing_mm: ArrayLike) ->
 
 def _core(brain: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
     """The brain without its rim."""
-    coarse = grid.respaced(_NEAR_MM)
-    low = eroded(Image(brain.astype(np.float32), grid).on(coarse) > 0.5, _STATISTICS_RIM_MM, _NEAR_MM)
+    coarse = grid.respaced(_CORE_MM)
+    # `eroded` measures from the first voxel centre outside, half a voxel beyond the surface.
+    rim = _STATISTICS_RIM_MM + _CORE_MM / 2
+    low = eroded(Image(brain.astype(np.float32), grid).on(coarse) > 0.5, rim, _CORE_MM)
     return brain & (Image(low.astype(np.float32), coarse).on(grid) > 0.5)
 
 

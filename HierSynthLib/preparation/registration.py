@@ -105,8 +105,10 @@ def register_rigid(
     same_grid = reference.grid.same(moving.grid)
     if same_grid and _same_cut(reference.values, moving.values):
         return Registration(np.eye(4), "co-registered")
-    reference, moving = reference.reduced(), moving.reduced()
-    levels = [_comparison(reference, mask, moving, mm) for mm in _LEVELS_MM]
+    small_reference, small_moving = reference.reduced(), moving.reduced()
+    reporter.progress("registration", 0.05)
+    levels = [_comparison(small_reference, mask, small_moving, mm) for mm in _LEVELS_MM]
+    reporter.progress("registration", 0.1)
     if same_grid and _peaks_at_identity(levels[1], centre):
         return Registration(np.eye(4), "co-registered")
 
@@ -116,7 +118,8 @@ def register_rigid(
     transform = to_ras(found)
     shift = float(np.linalg.norm(transform[:3, :3] @ centre + transform[:3, 3] - centre))
     angle = float(np.degrees(np.arccos(np.clip((np.trace(transform[:3, :3]) - 1) / 2, -1, 1))))
-    worse = levels[-1].dissimilarity(found) > levels[-1].dissimilarity(identity)
+    value = levels[-1].dissimilarity(found)
+    worse = not np.isfinite(value) or value > levels[-1].dissimilarity(identity)
     if shift > MAX_SHIFT_MM or angle > MAX_ANGLE_DEG or worse:
         reporter.warning(
             f"Registration of {name} to the reference gave no plausible result ({shift:.0f} mm, {angle:.0f}°); "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -59,7 +61,8 @@ class Comparison:
     def dissimilarity(self, transform: Any) -> float:
         """Negative mutual information after `transform` (fixed to moving points); +∞ where they hardly overlap."""
         try:
-            return float(self._method(type(transform)(transform)).MetricEvaluate(self._fixed, self._moving))
+            with _one_thread():
+                return float(self._method(type(transform)(transform)).MetricEvaluate(self._fixed, self._moving))
         except RuntimeError:
             return float("inf")
 
@@ -100,7 +103,8 @@ class Comparison:
 
         method.AddCommand(sitk.sitkIterationEvent, each_iteration)
         try:
-            method.Execute(self._fixed, self._moving)
+            with _one_thread():
+                method.Execute(self._fixed, self._moving)
             value = float(method.GetMetricValue())
         except RuntimeError:
             found, value = start, float("inf")
@@ -117,10 +121,22 @@ class Comparison:
         method.SetInterpolator(sitk.sitkLinear)
         # Central differences of what is compared; the filter's wide Gaussian would give the gradient of another image.
         method.SetMetricUseMovingImageGradientFilter(False)
-        # The order in which threads add up would change the last digits from run to run.
-        method.SetNumberOfThreads(1)
         method.SetInitialTransform(transform, inPlace=True)
         return method
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One ITK thread: the order in which several add up changes the last digits from run to run.
+
+    Only the default for the whole process reaches the metric; the method's own setting does not.
+    """
+    threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
 
 
 def _voxels(image: Any) -> NDArray[Any]:

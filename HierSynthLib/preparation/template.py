@@ -85,7 +85,10 @@ def fit_template(
     Returns:
         (4, 4) maps a RAS point of the template to the RAS point (mm) of the head.
     """
-    levels = {mm: _comparison(template, values, grid, mm) for mm in _LEVELS_MM}
+    levels = {}
+    for mm in _LEVELS_MM:
+        reporter.progress("brain mask", 0.1)
+        levels[mm] = _comparison(template, values, grid, mm)
     place = _top_centre(head, grid) - np.array([0.0, _BRAIN_CENTRE[1], _TOP_MM + _CRANIUM_MM])
     tried = []
     for number, pitch in enumerate(_PITCHES_DEG):

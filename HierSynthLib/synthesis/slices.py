@@ -17,7 +17,8 @@ class SliceStacks:
     per sequence (1 inside the picture where the sequence exists, else 0); last the brain mask of the centre slice.
 
     Args:
-        sequences: normalised volumes (I, J, K) by role; a role of `order` that is absent becomes zeros.
+        sequences: normalised volumes (I, J, K) by role, float32, or float16 where memory is short; a role of `order`
+            that is absent becomes zeros.
         brain: (I, J, K) bool.
         order: the roles in the order in which the model was trained.
         slices: number of neighbouring slices, odd.
@@ -30,7 +31,7 @@ class SliceStacks:
 
     def __init__(
         self,
-        sequences: Mapping[Role, NDArray[np.float32]],
+        sequences: Mapping[Role, NDArray[np.floating]],
         brain: NDArray[np.bool_],
         *,
         order: Sequence[Role],
@@ -49,8 +50,9 @@ class SliceStacks:
         self.padded = (i + (-i) % multiple, j + (-j) % multiple)
         self.offsets = (np.arange(slices) - slices // 2) * step
         self.available = np.array([role in sequences for role in order])
-        self._planes = np.zeros((k, len(order), *self.padded), np.float32)
-        self._brain = np.zeros((k, *self.padded), np.float32)
+        precision = np.result_type(np.float16, *(array.dtype for array in sequences.values()))
+        self._planes = np.zeros((k, len(order), *self.padded), precision)
+        self._brain = np.zeros((k, *self.padded), bool)
         window = self._window()
         self._brain[:, *window] = np.moveaxis(brain, 2, 0)
         for channel, role in enumerate(order):
@@ -72,7 +74,8 @@ class SliceStacks:
         available = np.broadcast_to(
             self.available[None, :, None, None].astype(np.float32), (len(centres), len(self.available), *self.padded)
         )
-        return np.concatenate([stack, available, self._brain[np.asarray(centres)][:, None]], axis=1)
+        brain = self._brain[np.asarray(centres)][:, None]
+        return np.concatenate([stack, available, brain], axis=1, dtype=np.float32)
 
     def unpad(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, H, W) as the network returns them → (B, I, J)."""

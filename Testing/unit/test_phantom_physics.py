@@ -31,6 +31,7 @@ from HierSynthLib.phantom.signal import (
 )
 from HierSynthLib.phantom.tissue import tissue_table
 from HierSynthLib.phantom.vessels import Tubes, stamp
+from HierSynthLib.progress import Silent
 
 
 def test_spin_echo_of_grey_matter_by_hand():
@@ -194,7 +195,7 @@ def test_gaussian_blur_of_the_acquired_map_keeps_its_mean():
     rng = np.random.default_rng(0)
     cbv = ndimage.gaussian_filter(rng.normal(5, 2, reference.shape), 2)
     grid = ImageGrid.covering((3.0, 3.0, 6.0), np.eye(4))
-    quiet = acquire_cbv(cbv, reference.affine, grid, np.eye(4), 0.0, rng)
-    noisy = acquire_cbv(cbv, reference.affine, grid, np.eye(4), 0.5, rng)
+    quiet = acquire_cbv(cbv, reference.affine, grid, np.eye(4), 0.0, rng, Silent())
+    noisy = acquire_cbv(cbv, reference.affine, grid, np.eye(4), 0.5, rng, Silent())
     assert quiet.mean() == pytest.approx(cbv.mean(), rel=1e-3)
     assert np.std(noisy - quiet) == pytest.approx(0.5 * (1 + 0.06 * cbv.mean()), rel=0.03)

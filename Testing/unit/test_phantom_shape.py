@@ -46,6 +46,7 @@ def test_mass_effect_keeps_the_deformation_invertible_and_pushes_outwards():
     pushed = shape.pushed_away_from(centre, radius, 0.5, free)
     points = np.random.default_rng(0).uniform(-60, 60, (3, 20_000))
     assert jacobian(pushed, points).min() > 0.05
+    assert jacobian(shape.pushed_away_from(centre, radius, 2.5, free), points).min() > 0.05  # too strong: lowered
     # A point at the border of the lesion now shows tissue that used to lie nearer to the centre.
     border = centre[:, None] + np.array([[radius], [0], [0]])
     origin = shape.to_frame(pushed.to_template(border))

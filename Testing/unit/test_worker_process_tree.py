@@ -11,10 +11,12 @@ import pytest
 from HierSynthLib.worker import process_tree
 from HierSynthLib.worker.process_tree import end_descendants, end_process_tree, exit_in_words, group_arguments
 
-# Three generations, the last one in a session of its own; each says its number and sleeps.
+# Three generations with awkward names, the last one in a session of its own; each says its number and sleeps.
 FAMILY = """
 import os, subprocess, sys, time
 generation = int(sys.argv[1])
+with open("/proc/self/comm", "w") as name:
+    name.write("a) R 1 (b c")
 print(os.getpid(), flush=True)
 if generation:
     subprocess.Popen([sys.executable, __file__, str(generation - 1)], start_new_session=generation == 1)
