@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def atomic_file(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     if target.is_dir():
         raise OutputError(f"{target} is a folder, not a file.", "Give the name of a file.")
     if not overwrite and os.path.lexists(target):
-        raise OutputError(f"{target} exists already.", "Choose another name, or allow it to be replaced.")
+        raise OutputError(f"{target} exists already.", "Choose another name.")
     temporary = _temporary_name(target)
     with _parent_of(target), _explained(target):
         try:
@@ -62,7 +63,7 @@ def atomic_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
         with _explained(target):
             occupied = any(target.iterdir())
         if occupied and not overwrite:
-            raise OutputError(f"The folder {target} is not empty.", "Choose another one, or allow it to be replaced.")
+            raise OutputError(f"The folder {target} is not empty.", "Choose another one.")
         if target.is_symlink() or os.path.ismount(target) or target == Path.cwd():
             raise OutputError(f"The folder {target} cannot be replaced as a whole.", "Name a new folder inside it.")
     temporary = _temporary_name(target)
@@ -89,6 +90,12 @@ def write_text_atomically(target: Path, text: str, *, overwrite: bool = False) -
     """
     with atomic_file(target, overwrite=overwrite) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def unfinished(target: Path) -> set[Path]:
+    """What writers of `target` have beside it under temporary names: at work now, or left when they were killed."""
+    around, ours = target.absolute().parent, re.compile(r"\.[0-9a-f]{12}\.tmp\." + re.escape(target.name))
+    return {path for path in around.iterdir() if ours.fullmatch(path.name)} if around.is_dir() else set()
 
 
 def _temporary_name(target: Path) -> Path:

@@ -45,10 +45,9 @@ class Patient:
 def make_patient(seed: int, grade: str, config: TrainingConfig) -> Patient:
     """Simulate and prepare one patient.
 
-    The sequences keep the small misalignment that a registration leaves: phantoms are made without motion between
-    sequences, so the registration step, which would only find identity, is left out.
+    Phantoms are made without motion between sequences, so the registration step, which would only find identity, is left out. Three of ten have thick slices.
     """
-    phantom = make_phantom(seed=seed, grade=grade, size=config.data.size, misalignment=False)
+    phantom = make_phantom(seed=seed, grade=grade, size=config.data.size, misalignment=False, thick_slices=None)
     volumes = {role: phantom.volumes[role] for role in (*SEQUENCES, Role.BRAIN)}
     spacing = (config.spacing_mm[0], config.spacing_mm[1], config.spacing_mm[2])
     prepared = prepare(volumes, spacing_mm=spacing, register=False)

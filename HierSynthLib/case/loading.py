@@ -10,11 +10,16 @@ from HierSynthLib.case.folder import Case
 from HierSynthLib.case.problem import Problem
 from HierSynthLib.case.roles import SEQUENCES, Role
 from HierSynthLib.errors import InputError
+from HierSynthLib.progress import Reporter
 from HierSynthLib.volume import Volume, read_volume
 
 
 def load_case(
-    case: Case, roles: Iterable[Role] | None = None, *, reference: Role | None = None
+    case: Case,
+    roles: Iterable[Role] | None = None,
+    *,
+    reference: Role | None = None,
+    reporter: Reporter | None = None,
 ) -> tuple[dict[Role, Volume], list[Problem]]:
     """Read the volumes of a case, each file once, and examine them.
 
@@ -24,6 +29,7 @@ def load_case(
         case: the case; `case.units` are the units of its volumes.
         roles: which volumes to read; None reads all. Roles that the case lacks are left out.
         reference: the volume on whose grid the result will lie; None takes the first of `SEQUENCES` that can be read.
+        reporter: told about the stage "reading" before each volume.
 
     Returns:
         The volumes that could be read, and all problems, in the order of the roles. Files that cannot be read are among
@@ -32,12 +38,16 @@ def load_case(
     wanted = tuple(Role) if roles is None else tuple(roles)
     volumes: dict[Role, Volume] = {}
     problems: list[Problem] = []
-    for role in wanted:
+    for number, role in enumerate(wanted):
         if role in case.files:
+            if reporter:
+                reporter.progress("reading", number / (len(wanted) + 1))
             try:
                 volumes[role] = read_volume(case.files[role], case.units.get(role, ""))
             except InputError as error:
                 problems.append(Problem(role, "error", f"{role}: {error.message}", error.hint))
+    if reporter:
+        reporter.progress("reading", len(wanted) / (len(wanted) + 1))
     unreadable = [problem.role for problem in problems]
     if Role.ADC in volumes:
         volumes[Role.ADC], doubts = convert_adc(volumes[Role.ADC])

@@ -1,6 +1,5 @@
 """Running jobs in the worker from the command line: progress, warnings, Ctrl-C, errors."""
 
-import re
 import shutil
 import signal
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 
 from HierSynthLib.commands.terminal import Display
 from HierSynthLib.errors import Cancelled, HierSynthError
+from HierSynthLib.files import unfinished
 from HierSynthLib.worker import messages
 from HierSynthLib.worker.client import WorkerClient
 
@@ -90,18 +90,12 @@ def run_job(
 @contextmanager
 def _clean_up(output: Path) -> Iterator[None]:
     """When the job did not end well, remove the temporary folders that it made for `output` (see `atomic_folder`)."""
-    ours = re.compile(r"\.[0-9a-f]{12}\.tmp\." + re.escape(output.name))
-
-    def temporaries() -> set[Path]:
-        around = output.absolute().parent
-        return {path for path in around.iterdir() if ours.fullmatch(path.name)} if around.is_dir() else set()
-
     missing = [folder for folder in output.absolute().parents if not folder.exists()]
-    before = temporaries()
+    before = unfinished(output)
     try:
         yield
     except BaseException:
-        for folder in temporaries() - before:
+        for folder in unfinished(output) - before:
             shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):
             for folder in missing:  # innermost first; stops at the first that is not empty

@@ -22,7 +22,9 @@ MAPS = {
 
 def synthesize(
     out: Annotated[Path, typer.Option(metavar="DIR", help="New folder for the maps and run.json.")],
-    case: Annotated[Path | None, typer.Argument(metavar="CASE", help="Case folder (with case.json).")] = None,
+    case: Annotated[
+        Path | None, typer.Argument(metavar="CASE", help="Case folder (case.json, or files named T1 …).")
+    ] = None,
     t1: Annotated[Path | None, typer.Option("--t1", metavar="FILE", help="T1-weighted image or DICOM folder.")] = None,
     t2: Annotated[Path | None, typer.Option("--t2", metavar="FILE", help="T2-weighted image.")] = None,
     flair: Annotated[Path | None, typer.Option("--flair", metavar="FILE", help="FLAIR image.")] = None,
@@ -60,17 +62,18 @@ def synthesize(
 
 
 def case_parameters(folder: Path) -> dict[str, Any]:
-    """Return the parameters of a synthesis that a case folder determines.
+    """Return the parameters of a synthesis that a case folder determines, by its case.json or by its file names.
 
     Raises:
-        InputError: there is no readable case.json.
+        InputError: the case.json is damaged, or without one the file names do not tell which volume is which.
     """
     from HierSynthLib.case import SEQUENCES, Case, Role
 
-    case = Case.read(folder)
+    case = Case.open(folder)
     roles = [role for role in (*SEQUENCES, Role.BRAIN) if role in case.files]
     return {
         "inputs": {str(role): str(Path(case.files[role]).absolute()) for role in roles},
+        "units": {str(role): case.units[role] for role in roles if role in case.units},
         "case_id": case.id,
         "simulated": case.simulated,
     }

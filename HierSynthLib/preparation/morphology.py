@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from HierSynthLib.preparation.grid import Grid
+
 Mask = NDArray[np.bool_]
 
 # Air and noise lie below this share of the bright part of a head.
@@ -55,6 +57,17 @@ def head_of(values: NDArray[np.float32], spacing_mm: float) -> Mask:
     smooth = ndimage.gaussian_filter(values, 3.0 / spacing_mm)
     head = largest_part(smooth > _AIR * np.percentile(smooth, 95))
     return np.asarray(ndimage.binary_fill_holes(closed(head, 12.0, spacing_mm)))
+
+
+def top_of_head(head: Mask, grid: Grid) -> NDArray[np.float64]:
+    """RAS point (mm): middle of the head's upper 120 mm from left to right and front to back, at its highest level."""
+    points = np.argwhere(head) @ grid.affine[:3, :3].T + grid.affine[:3, 3]
+    if not len(points):
+        return grid.centre
+    top = float(np.percentile(points[:, 2], 99.9))
+    upper = points[points[:, 2] > top - 120.0]
+    low, high = np.percentile(upper[:, :2], (1, 99), axis=0)
+    return np.array([*((low + high) / 2), top])
 
 
 def tissue_level(values: NDArray[np.float32], head: Mask, spacing_mm: float) -> float:

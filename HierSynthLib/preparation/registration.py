@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from HierSynthLib.preparation.grid import Grid, resample
-from HierSynthLib.preparation.morphology import head_of
+from HierSynthLib.preparation.morphology import head_of, top_of_head
 from HierSynthLib.preparation.similarity import UNIT_MM, Comparison, to_image, to_ras, to_units
 from HierSynthLib.progress import Reporter
 
@@ -27,6 +27,8 @@ _SAME_CUT = 0.95
 _LEVELS_MM = (6.0, 4.0, 2.0)
 _SAMPLES = 30_000
 _HEAD_MM = 4.0
+# A result may be this much less similar than no movement before it counts as worse.
+_SLACK = 0.03
 # How the head may be turned between two series before the gradient finds the way: nodding and shaking.
 _NODS_DEG, _SHAKES_DEG = (-15.0, 0.0, 15.0), (-20.0, -10.0, 0.0, 10.0, 20.0)
 _STARTS = 3
@@ -53,10 +55,11 @@ class Registration:
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """Signal (I, J, K) and its grid."""
+    """Signal (I, J, K), its grid and, where it is known, the RAS point (mm) at the top of the head."""
 
     values: NDArray[np.float32]
     grid: Grid
+    top: Point | None = None
 
     def on(self, target: Grid) -> NDArray[np.float32]:
         """The signal on another grid."""
@@ -71,13 +74,14 @@ class Image:
         grid = grid.respaced(np.maximum(grid.spacing, _LEVELS_MM[-1]))
         small = Image(self.on(grid), grid)
         coarse = small.on(grid.respaced(_HEAD_MM))
-        head = np.pad(head_of(coarse, _HEAD_MM), 1)
-        depth = ndimage.distance_transform_edt(head)[1:-1, 1:-1, 1:-1] * _HEAD_MM
+        head = head_of(coarse, _HEAD_MM)
+        depth = ndimage.distance_transform_edt(np.pad(head, 1))[1:-1, 1:-1, 1:-1] * _HEAD_MM
         deep = coarse[depth > min(_DEEP_MM, 0.5 * float(depth.max()))]
         if not deep.size:
             return small
         low, high = np.percentile(deep, (1, 99))
-        return Image(np.clip(small.values, min(0.0, low), high), grid)
+        top = top_of_head(head, grid.respaced(_HEAD_MM))
+        return Image(np.clip(small.values, min(0.0, low), high), grid, top)
 
 
 def register_rigid(
@@ -85,10 +89,10 @@ def register_rigid(
 ) -> Registration:
     """Find the rigid movement that maps the reference onto another sequence of the same head.
 
-    Mattes mutual information within `mask` at 6, 4 and 2 mm; of several starts (positions from the files or
-    superimposed centres, head turned or not) the three most similar are followed. Nothing is done for two volumes on
-    the same grid if both were cut out with one mask (non-zero regions overlap with Dice ≥ 0.95 and are at most half of
-    the volume) or if the similarity peaks within 0.5 mm of no movement.
+    Mattes mutual information within `mask` at 6, 4 and 2 mm. Of several starts (positions from the files, superimposed
+    centres or tops of the head; turned or not) the three most similar and "no movement" are followed. Nothing is done
+    for two volumes on the same grid if both were cut out with one mask (non-zero regions overlap with Dice ≥ 0.95 and
+    are at most half of the volume) or if the similarity peaks within 0.5 mm of no movement.
 
     Args:
         reference: the reference.
@@ -112,14 +116,15 @@ def register_rigid(
     if same_grid and _peaks_at_identity(levels[1], centre):
         return Registration(np.eye(4), "co-registered")
 
-    found = _coarse(levels[0], (reference.grid, moving.grid), mask, centre, reporter)
+    found = _coarse(levels[0], small_reference, mask, small_moving, centre, reporter)
     for number, (level, mm) in enumerate(zip(levels[1:], _LEVELS_MM[1:], strict=True)):
         found, _ = level.optimise(found, mm / 4, reporter, "registration", 0.4 + 0.3 * number)
     transform = to_ras(found)
     shift = float(np.linalg.norm(transform[:3, :3] @ centre + transform[:3, 3] - centre))
     angle = float(np.degrees(np.arccos(np.clip((np.trace(transform[:3, :3]) - 1) / 2, -1, 1))))
     value = levels[-1].dissimilarity(found)
-    worse = not np.isfinite(value) or value > levels[-1].dissimilarity(identity)
+    # The optimiser sees a sample of the voxels: where nothing moved, it may end a hair beside the best of all.
+    worse = not np.isfinite(value) or value > (1 - _SLACK) * levels[-1].dissimilarity(identity)
     if shift > MAX_SHIFT_MM or angle > MAX_ANGLE_DEG or worse:
         reporter.warning(
             f"Registration of {name} to the reference gave no plausible result ({shift:.0f} mm, {angle:.0f}°); "
@@ -147,17 +152,19 @@ def _comparison(reference: Image, mask: Image, moving: Image, mm: float) -> Comp
     )
 
 
-def _coarse(level: Comparison, grids: tuple[Grid, Grid], mask: Image, centre: Point, reporter: Reporter) -> Any:
+def _coarse(level: Comparison, reference: Image, mask: Image, moving: Image, centre: Point, reporter: Reporter) -> Any:
     """The best of several starts, each followed at the coarsest level.
 
     Mutual information grows when little of the images overlaps, so it is weighted by the share of the mask that lies
     within the moving image.
     """
-    fixed, moving = grids
+    apart = [moving.grid.centre - reference.grid.centre]
+    if moving.top is not None and reference.top is not None:
+        apart.append(moving.top - reference.top)
     points = _points(mask)
     points = points[:: max(1, len(points) // 2000)]
-    to_index = np.linalg.inv(moving.affine)
-    limits = np.array(moving.shape) - 0.5
+    to_index = np.linalg.inv(moving.grid.affine)
+    limits = np.array(moving.grid.shape) - 0.5
 
     def badness(transform: Any, value: float) -> float:
         to_voxel = to_index @ to_ras(transform)
@@ -165,9 +172,9 @@ def _coarse(level: Comparison, grids: tuple[Grid, Grid], mask: Image, centre: Po
         return value * float(np.mean(np.all((index > -0.5) & (index < limits), axis=1)))
 
     shifts = [np.zeros(3)]
-    apart = moving.centre - fixed.centre
-    if np.linalg.norm(apart) > _LEVELS_MM[0]:
-        shifts.append(apart)
+    for shift in apart:
+        if all(np.linalg.norm(shift - other) > _LEVELS_MM[0] for other in shifts):
+            shifts.append(shift)
     starts = []
     for shift, nod, shake in product(shifts, _NODS_DEG, _SHAKES_DEG):
         start = _euler(np.radians([nod, 0.0, shake]), shift, centre)

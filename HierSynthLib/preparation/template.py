@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from HierSynthLib.preparation.grid import Grid, resample
-from HierSynthLib.preparation.morphology import closed
+from HierSynthLib.preparation.morphology import closed, top_of_head
 from HierSynthLib.preparation.similarity import RAS_LPS, Comparison, to_image, to_ras, to_units
 from HierSynthLib.progress import Reporter
 
@@ -89,7 +89,7 @@ def fit_template(
     for mm in _LEVELS_MM:
         reporter.progress("brain mask", 0.1)
         levels[mm] = _comparison(template, values, grid, mm)
-    place = _top_centre(head, grid) - np.array([0.0, _BRAIN_CENTRE[1], _TOP_MM + _CRANIUM_MM])
+    place = top_of_head(head, grid) - np.array([0.0, _BRAIN_CENTRE[1], _TOP_MM + _CRANIUM_MM])
     tried = []
     for number, pitch in enumerate(_PITCHES_DEG):
         start = sitk.Similarity3DTransform()
@@ -137,12 +137,3 @@ def _coordinates(grid: Grid) -> tuple[NDArray[np.float64], ...]:
     """RAS coordinates (mm) of the voxels of a grid along the world's axes, each shaped to broadcast."""
     axes = np.ix_(*(grid.affine[a, 3] + grid.affine[a, a] * np.arange(grid.shape[a]) for a in range(3)))
     return tuple(np.asarray(axis) for axis in axes)
-
-
-def _top_centre(head: NDArray[np.bool_], grid: Grid) -> NDArray[np.float64]:
-    """RAS point (mm): middle of the head's upper 120 mm from left to right and front to back, at its highest level."""
-    points = np.argwhere(head) @ grid.affine[:3, :3].T + grid.affine[:3, 3]
-    top = float(np.percentile(points[:, 2], 99.9))
-    upper = points[points[:, 2] > top - 120.0]
-    low, high = np.percentile(upper[:, :2], (1, 99), axis=0)
-    return np.array([*((low + high) / 2), top])

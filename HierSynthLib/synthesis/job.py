@@ -144,7 +144,9 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 def _read(request: SynthesisRequest, model: LoadedModel, reporter: Reporter) -> dict[Role, Volume]:
     wanted = [*model.settings.sequences, Role.BRAIN]
-    volumes, problems = load_case(request.case, wanted, reference=request.reference)
+    volumes, problems = load_case(
+        request.case, wanted, reference=request.reference, reporter=Part(reporter, 0.02, 0.05)
+    )
     for problem in problems:
         if problem.severity == "warning":
             reporter.warning(f"{problem.what} {problem.todo}".strip())

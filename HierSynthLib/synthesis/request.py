@@ -19,7 +19,8 @@ class SynthesisRequest:
     """One synthesis.
 
     Attributes:
-        case: the sequences by role (and `Role.BRAIN` for a given brain mask), whether they are simulated.
+        case: the sequences by role (and `Role.BRAIN` for a given brain mask), their units where known, whether they
+            are simulated.
         output: folder to be made; must not exist or be empty.
         model: name of an installed model, or a model folder.
         device: "auto", "cpu", "cuda" or "mps".
@@ -45,6 +46,7 @@ class SynthesisRequest:
         """
         known = {
             "inputs": dict,
+            "units": dict,
             "output": str,
             "model": str,
             "device": str,
@@ -64,6 +66,7 @@ class SynthesisRequest:
         files = {_role(name): Path(path) for name, path in parameters["inputs"].items()}
         if not any(role in files for role in SEQUENCES):
             raise InputError("No sequence is given.", f"Give at least one of {', '.join(SEQUENCES)}.")
+        units = {_role(name): str(words) for name, words in parameters.get("units", {}).items()}
         reference = parameters.get("reference")
         chosen = _role(reference) if reference else None
         if chosen is not None and (chosen not in files or chosen not in SEQUENCES):
@@ -72,7 +75,10 @@ class SynthesisRequest:
         if form not in FORMATS:
             raise InputError(f"Unknown output format '{form}'.", f"Choose one of: {', '.join(FORMATS)}.")
         case = Case(
-            id=parameters.get("case_id", "case"), files=files, simulated=bool(parameters.get("simulated", False))
+            id=parameters.get("case_id", "case"),
+            files=files,
+            units=units,
+            simulated=bool(parameters.get("simulated", False)),
         )
         return SynthesisRequest(
             case=case,

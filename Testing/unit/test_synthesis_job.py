@@ -268,7 +268,9 @@ def tiny_disk(tmp_path):
     """A file system of 64 KiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, check=False
+    ).returncode:
         pytest.skip("mounting a small file system needs root; the failing write below covers this case without it")
     yield folder
     subprocess.run(["umount", folder], check=True)
@@ -328,6 +330,23 @@ def test_a_given_brain_mask_is_used(small_case, model, tmp_path):
     answer = Synthesizer().run(settings, Silent())
     np.testing.assert_array_equal(read_volume(Path(answer["brain"])).array, mask)
     assert json.loads(Path(answer["run"]).read_text())["preparation"]["brain_mask"]["method"] == "given"
+
+
+def test_stated_units_are_used_and_need_no_guess(small_case, model, tmp_path):
+    """ADC in 10⁻⁶ mm²/s: stated, it is converted silently; not stated, the guess is told."""
+    adc = read_volume(small_case / "ADC.nii.gz")
+    write_volume(Volume((adc.array * 1000).astype(np.float32), adc.affine), tmp_path / "ADC.nii.gz")
+    maps = {}
+    for name, extra in (("stated", {"units": {"ADC": "10⁻⁶ mm²/s"}}), ("guessed", {})):
+        settings = parameters(small_case, tmp_path / name, model, **extra)
+        settings["inputs"]["ADC"] = str(tmp_path / "ADC.nii.gz")
+        reporter = Silent()
+        maps[name] = Synthesizer().run(settings, reporter)["maps"]["synthetic"]
+        assert any("10⁻⁶" in warning for warning in reporter.warnings) == (name == "guessed")
+    plain = Synthesizer().run(parameters(small_case, tmp_path / "plain", model), Silent())["maps"]["synthetic"]
+    expected = nibabel.load(plain).get_fdata()
+    for name in maps:
+        np.testing.assert_allclose(nibabel.load(maps[name]).get_fdata(), expected, atol=0.01)
 
 
 def test_case_folders_from_elsewhere_are_not_needed(small_case, model, tmp_path):
