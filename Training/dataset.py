@@ -45,7 +45,8 @@ class Patient:
 def make_patient(seed: int, grade: str, config: TrainingConfig) -> Patient:
     """Simulate and prepare one patient.
 
-    Phantoms are made without motion between sequences, so the registration step, which would only find identity, is left out. Three of ten have thick slices.
+    Phantoms are made without motion between sequences, so the registration step, which would only find identity, is
+    left out. Three of ten have thick slices.
     """
     phantom = make_phantom(seed=seed, grade=grade, size=config.data.size, misalignment=False, thick_slices=None)
     volumes = {role: phantom.volumes[role] for role in (*SEQUENCES, Role.BRAIN)}

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from HierSynthLib.errors import HierSynthError
 from HierSynthLib.files import atomic_folder
+from HierSynthLib.synthesis.memory import reused_memory
 from HierSynthLib.synthesis.networks import Synthesis, TwoStageNetwork, parameter_count
 from Training.augmentation import augment
 from Training.config import StageConfig, TrainingConfig, read_config
@@ -166,9 +167,10 @@ def train(config: TrainingConfig, out: Path, workers: int = 2) -> Path:
     )
     sampler = SliceSampler(patients, config, network.stride, config.seed)
     begun = time.monotonic()
-    run_stage("global", network, network.global_module, global_loss, config.global_stage, sampler, config)
-    run_stage("local", network, network.local_module, local_loss, config.local_stage, sampler, config)
-    run_stage("joint", network, network, joint_loss, config.joint_stage, sampler, config)
+    with reused_memory():
+        run_stage("global", network, network.global_module, global_loss, config.global_stage, sampler, config)
+        run_stage("local", network, network.local_module, local_loss, config.local_stage, sampler, config)
+        run_stage("joint", network, network, joint_loss, config.joint_stage, sampler, config)
     minutes = (time.monotonic() - begun) / 60
     with atomic_folder(out / config.name, overwrite=True) as package:
         export_package(package, network.eval(), config, held_out, minutes)

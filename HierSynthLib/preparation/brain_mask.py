@@ -123,22 +123,27 @@ def _computed(values: NDArray[np.float32], grid: Grid, reporter: Reporter) -> tu
         expected = _placed(template, to_head, coarse)
     else:
         method = "thresholds"
-        expected = brain_by_thresholds(signal, head, _WORKING_MM)
-    if not expected.any():
+        expected = signed_distance(brain_by_thresholds(signal, head, _WORKING_MM), _WORKING_MM)
+    if not (expected > 0).any():
         return np.zeros(grid.shape, dtype=bool), MaskQuality("none", 0.0, "poor", "No brain was found.")
     reporter.progress("brain mask", 0.8)
-    found = refine(signal, signed_distance(expected, _WORKING_MM), _WORKING_MM)
+    found = refine(signal, expected, _WORKING_MM)
     reporter.progress("brain mask", 0.95)
     smooth = ndimage.gaussian_filter(found.astype(np.float32), 0.7)
     mask = np.asarray(resample(smooth, coarse.affine, grid.shape, grid.affine) > _BORDER)
-    return mask, _judge(method, found, expected, whole=_within(found, head))
+    return mask, _judge(method, found, expected > 0, whole=_within(found, head))
 
 
-def _placed(template: Template, to_head: NDArray[np.float64], grid: Grid) -> Mask:
-    """The template's brain in the head."""
-    brain = template.brain.astype(np.float32)
+def _placed(template: Template, to_head: NDArray[np.float64], grid: Grid) -> NDArray[np.float32]:
+    """Signed distance (mm, positive inside) to the surface of the template's brain, placed in the head.
+
+    Measured in the template, so that where the head's volume ends is no surface and hides none beyond it.
+    """
+    distance, own_grid = template.distance()
     back = np.asarray(np.linalg.inv(to_head), dtype=np.float64)
-    return np.asarray(resample(brain, template.grid.affine, grid.shape, grid.affine, transform=back) > 0.5)
+    scale = float(np.cbrt(abs(np.linalg.det(to_head[:3, :3]))))
+    placed = resample(distance, own_grid.affine, grid.shape, grid.affine, transform=back, fill=float(distance.min()))
+    return np.asarray(placed * np.float32(scale))
 
 
 def _within(found: Mask, head: Mask) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from HierSynthLib.preparation.grid import Grid, resample
-from HierSynthLib.preparation.morphology import closed, top_of_head
+from HierSynthLib.preparation.morphology import closed, signed_distance, top_of_head
 from HierSynthLib.preparation.similarity import RAS_LPS, Comparison, to_image, to_ras, to_units
 from HierSynthLib.progress import Reporter
 
@@ -29,6 +29,8 @@ _BRAIN_CENTRE = np.array([0.0, -18.0, 5.0])
 _PITCHES_DEG = (-20.0, 0.0, 20.0)
 _LEVELS_MM = (8.0, 6.0, 4.0)
 _SAMPLES = 20_000
+# Voxels around the template: room for scalp and air.
+_MARGIN = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,11 @@ class Template:
         """(I, J, K) the brain with its sulci and ventricles."""
         spacing = float(self.grid.spacing[0])
         return np.asarray(ndimage.binary_fill_holes(closed(self.values > 0, 5.0, spacing)))
+
+    def distance(self) -> tuple[NDArray[np.float32], Grid]:
+        """Signed distance (mm) to the brain's surface, positive inside, and its grid: the template's and a margin."""
+        wide = self.grid.cropped([-_MARGIN] * 3, np.array(self.grid.shape) + _MARGIN)
+        return signed_distance(np.pad(self.brain, _MARGIN), float(self.grid.spacing[0])), wide
 
 
 def load_template() -> Template | None:
@@ -113,9 +120,8 @@ def fit_template(
 
 def _comparison(template: Template, values: NDArray[np.float32], grid: Grid, mm: float) -> Comparison:
     """At `mm`, the template with a sketch of skull, scalp and air around its upper part, and the head."""
-    pad = 12
-    wide = template.grid.cropped([-pad] * 3, np.array(template.grid.shape) + pad)
-    drawn = np.pad(template.values, pad)
+    wide = template.grid.cropped([-_MARGIN] * 3, np.array(template.grid.shape) + _MARGIN)
+    drawn = np.pad(template.values, _MARGIN)
     distance = ndimage.distance_transform_edt(drawn <= 0) * float(template.grid.spacing[0])
     _, y, z = _coordinates(wide)
     # Above the skull base the layers around the brain are much alike in all heads.

@@ -14,6 +14,7 @@ from HierSynthLib.errors import DeviceError
 from HierSynthLib.preparation import PreparedCase
 from HierSynthLib.progress import Reporter
 from HierSynthLib.synthesis.device import batch_size, deterministic, is_out_of_memory, precision
+from HierSynthLib.synthesis.memory import reused_memory
 from HierSynthLib.synthesis.model import LoadedModel
 from HierSynthLib.synthesis.slices import SliceStacks, occupied_slices
 
@@ -69,7 +70,7 @@ def synthesise(prepared: PreparedCase, model: LoadedModel, device: torch.device,
         for plane in range(3):
             outputs[plane, batch] = stacks.unpad(planes[:, plane])
 
-    with torch.inference_mode(), deterministic():
+    with torch.inference_mode(), deterministic(), reused_memory():
         slice_bytes = 4 * math.prod(stacks.padded) * model.network.config.inputs * ACTIVATIONS
         used = _in_batches(run, [int(k) for k in centres], device, batch_size(device, slice_bytes), reporter)
 

@@ -15,7 +15,7 @@ from HierSynthLib.preparation.grid import Grid
 from HierSynthLib.preparation.template import load_template
 from HierSynthLib.progress import Silent
 from HierSynthLib.volume import read_volume
-from Testing.analytic_head import turned
+from Testing.analytic_head import brain, head, turned
 
 TRUE_MASK = "brain_mask_true.nii.gz"
 
@@ -90,7 +90,7 @@ def test_without_the_template_thresholds_do(patient, monkeypatch):
     mask, quality = find(patient[0], patient[1])
     assert quality.method == "thresholds"
     assert quality.rating != "good"
-    assert dice(mask, patient[2]) > 0.9
+    assert dice(mask, patient[2]) > 0.8
 
 
 def test_a_given_mask_is_used_as_it_is(patient):
@@ -110,30 +110,25 @@ def test_a_skull_stripped_volume_is_recognised_and_its_holes_filled(patient):
     np.testing.assert_array_equal(mask, ndimage.binary_fill_holes(true))
 
 
-def test_a_head_on_a_zeroed_background_is_not_taken_for_a_brain(patient):
+def test_a_head_on_a_zeroed_background_is_not_taken_for_a_brain():
     """Defacing and denoising tools set the air to 0; a slab of such a head has the volume of a brain."""
-    values, grid, true = patient
-    head = ndimage.binary_fill_holes(values > 0.25 * np.percentile(values, 99))
-    air_free = np.where(head, values, 0)[:, :, 30:50]
-    part = grid.cropped((0, 0, 30), (*grid.shape[:2], 50))
-    assert 600 < np.count_nonzero(air_free) * 0.027 < 2300
-    mask, quality = find(air_free, part)
+    shape = (100, 110, 22)
+    affine = turned((2, 2, 3), shape, centre=(0, 0, 15))
+    slab = head(affine, shape)
+    assert 600 < np.count_nonzero(slab) * 0.012 < 2300
+    mask, quality = find(slab, Grid(shape, affine))
     assert quality.method == "template"
-    assert dice(mask, true[:, :, 30:50]) > 0.93
+    assert dice(mask, brain(affine, shape)) > 0.9
+    brain_only = np.where(brain(affine, shape), slab, 0)
+    assert find(brain_only, Grid(shape, affine))[1].method == "skull-stripped input"
 
 
-@pytest.mark.parametrize("content", ["noise", "ball", "zeros"])
-def test_what_is_no_head_is_never_called_good(content):
+@pytest.mark.parametrize("content", ["noise", "zeros"])
+def test_what_is_no_head_is_called_poor(content):
     grid = Grid((60, 60, 60), turned((3, 3, 3), (60, 60, 60)))
-    rng = np.random.default_rng(0)
-    values = {
-        "noise": rng.normal(100, 10, grid.shape),
-        "ball": 100.0 * (np.linalg.norm(np.indices(grid.shape).T - 29.5, axis=-1).T < 25)
-        + rng.normal(0, 2, grid.shape),
-        "zeros": np.zeros(grid.shape),
-    }[content]
-    mask, quality = find(values, grid)
-    assert quality.rating == "poor" if content != "ball" else quality.rating in ("poor", "fair")
+    noise = np.random.default_rng(0).normal(100, 10, grid.shape)
+    mask, quality = find(noise if content == "noise" else np.zeros(grid.shape), grid)
+    assert quality.rating == "poor"
     assert mask.shape == grid.shape
 
 

@@ -98,7 +98,7 @@ def test_a_flipped_reference_gives_the_same_map_in_space(result, small_case, mod
     """Stored with other axes, T1 and its maps must describe the same patient."""
     out, _, _ = result
     t1 = read_volume(small_case / "T1.nii.gz")
-    flip = np.array([[0, 1, 0, 0], [-1, 0, 0, t1.grid[0] - 1], [0, 0, 1, 0], [0, 0, 0, 1]], float)
+    flip = np.array([[0, -1, 0, t1.grid[0] - 1], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], float)
     turned = Volume(np.ascontiguousarray(t1.array[::-1].swapaxes(0, 1)), t1.affine @ flip, t1.units)
     write_volume(turned, tmp_path / "T1.nii.gz")
     settings = parameters(small_case, tmp_path / "maps", model)
@@ -345,8 +345,8 @@ def test_stated_units_are_used_and_need_no_guess(small_case, model, tmp_path):
         assert any("10⁻⁶" in warning for warning in reporter.warnings) == (name == "guessed")
     plain = Synthesizer().run(parameters(small_case, tmp_path / "plain", model), Silent())["maps"]["synthetic"]
     expected = nibabel.load(plain).get_fdata()
-    for name in maps:
-        np.testing.assert_allclose(nibabel.load(maps[name]).get_fdata(), expected, atol=0.01)
+    for path in maps.values():
+        np.testing.assert_allclose(nibabel.load(path).get_fdata(), expected, atol=0.01)
 
 
 def test_case_folders_from_elsewhere_are_not_needed(small_case, model, tmp_path):
