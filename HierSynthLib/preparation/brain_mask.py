@@ -110,6 +110,7 @@ def _computed(values: NDArray[np.float32], grid: Grid, reporter: Reporter) -> tu
     reporter.progress("brain mask", 0.05)
     coarse = grid.canonical().respaced(_WORKING_MM)
     signal = resample(values, grid.affine, coarse.shape, coarse.affine)
+    reporter.progress("brain mask", 0.07)
     head = head_of(signal, _WORKING_MM)
     level = tissue_level(signal, head, _WORKING_MM)
     if level <= 0:
@@ -120,6 +121,7 @@ def _computed(values: NDArray[np.float32], grid: Grid, reporter: Reporter) -> tu
     if template is not None:
         method = "template"
         to_head = fit_template(template, signal, head, coarse, reporter)
+        reporter.progress("brain mask", 0.75)
         expected = _placed(template, to_head, coarse)
     else:
         method = "thresholds"

@@ -106,6 +106,7 @@ def prepare(
     if not mask.any():
         raise InputError(f"No brain was found in {reference}.", "Give a brain mask with the case.")
     working = _working_grid(mask, home, spacing_mm)
+    reporter.progress("brain mask", 0.4)
     brain = resample(mask.astype(np.float32), home.affine, working.shape, working.affine) > 0.5
     seconds["brain mask"] = time.perf_counter() - started
 

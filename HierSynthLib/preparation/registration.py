@@ -109,9 +109,13 @@ def register_rigid(
     same_grid = reference.grid.same(moving.grid)
     if same_grid and _same_cut(reference.values, moving.values):
         return Registration(np.eye(4), "co-registered")
-    small_reference, small_moving = reference.reduced(), moving.reduced()
-    reporter.progress("registration", 0.05)
-    levels = [_comparison(small_reference, mask, small_moving, mm) for mm in _LEVELS_MM]
+    small_reference = reference.reduced()
+    reporter.progress("registration", 0.03)
+    small_moving = moving.reduced()
+    levels = []
+    for mm in _LEVELS_MM:
+        reporter.progress("registration", 0.06)
+        levels.append(_comparison(small_reference, mask, small_moving, mm))
     reporter.progress("registration", 0.1)
     if same_grid and _peaks_at_identity(levels[1], centre):
         return Registration(np.eye(4), "co-registered")
