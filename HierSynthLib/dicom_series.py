@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import struct
 import warnings
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from HierSynthLib.formats.common import COPY_AGAIN, EXPORT_AGAIN, LPS, Image, ch
 
 if TYPE_CHECKING:
     from HierSynthLib.volume import Volume
+
+T = TypeVar("T")
 
 _SAME_POSITION_MM = 0.01
 _DIRECTORY = "Media Storage Directory Storage"  # a DICOMDIR
@@ -52,9 +55,9 @@ def read_dicom_series(folder: Path) -> Image:
         images = _one_series(_images(folder), folder)
         _check_alike(images, folder)
         try:
-            rows, columns = np.array([float(part) for part in images[0].ImageOrientationPatient]).reshape(2, 3)
-            positions = np.array([[float(part) for part in image.ImagePositionPatient] for image in images])
-            row_distance, column_distance = (float(part) for part in images[0].PixelSpacing)
+            rows, columns = _numbers(images[0].ImageOrientationPatient).reshape(2, 3)
+            positions = np.array([_numbers(image.ImagePositionPatient) for image in images]).reshape(len(images), 3)
+            row_distance, column_distance = _numbers(images[0].PixelSpacing)
         except (AttributeError, TypeError, ValueError) as error:
             raise InputError(
                 f"{folder} holds images without position, orientation or pixel size.", EXPORT_AGAIN
@@ -64,7 +67,7 @@ def read_dicom_series(folder: Path) -> Image:
         if len(slices) > 1:
             step = (last - first) / (len(slices) - 1)
         else:
-            step = np.cross(rows, columns) * float(images[0].get("SliceThickness") or 1.0)
+            step = np.cross(rows, columns) * _attribute(images[0], "SliceThickness", float, 1.0)
         linear = np.stack([rows * column_distance, columns * row_distance, step], axis=1)
         affine = checked_affine(LPS[:3, :3] @ linear, LPS[:3, :3] @ first, folder)
         values = [np.stack([_values(images[number]) for number in numbers], axis=-1) for numbers in slices]
@@ -168,19 +171,41 @@ def _one_series(images: list[Any], folder: Path) -> list[Any]:
 
 
 def _check_alike(images: list[Any], folder: Path) -> None:
-    if any(int(image.get("NumberOfFrames") or 1) > 1 or int(image.get("SamplesPerPixel") or 1) > 1 for image in images):
+    if any(_attribute(image, name, int, 1) > 1 for image in images for name in ("NumberOfFrames", "SamplesPerPixel")):
         raise InputError(
             f"The folder {folder} holds enhanced multi-frame or colour images, which are not supported.",
             "Convert the series to NIfTI, for example with dcm2niix or 3D Slicer.",
         )
     first = images[0]
     for image in images:
-        same_size = (image.Rows, image.Columns) == (first.Rows, first.Columns)
-        vectors = [item.get(name) for name in ("ImageOrientationPatient", "PixelSpacing") for item in (image, first)]
-        if None in vectors:
+        if not all(name in image for name in ("ImageOrientationPatient", "PixelSpacing")):
             raise InputError(f"{image.filename} has no orientation or pixel size.", EXPORT_AGAIN)
-        if not same_size or not all(np.allclose(a, b, atol=1e-3) for a, b in (vectors[:2], vectors[2:])):
+        if not np.allclose(_plane(image), _plane(first), atol=1e-3):
             raise InputError(f"The images in {folder} differ in size or orientation.", _ONE_SERIES)
+
+
+def _plane(image: Any) -> NDArray[np.float64]:
+    """Size, orientation and pixel size of an image: 10 numbers."""
+    size = [_attribute(image, name, int) for name in ("Rows", "Columns")]
+    orientation = _attribute(image, "ImageOrientationPatient", lambda values: _numbers(values).reshape(6))
+    spacing = _attribute(image, "PixelSpacing", lambda values: _numbers(values).reshape(2))
+    return np.concatenate([size, orientation, spacing])
+
+
+def _numbers(values: Any) -> NDArray[np.float64]:
+    return np.array([float(value) for value in values])
+
+
+def _attribute(image: Any, name: str, convert: Callable[[Any], T], default: object = None) -> T:
+    """An attribute in the type that is needed; `default` where it is absent, empty or 0.
+
+    Raises:
+        InputError: it cannot be converted.
+    """
+    try:
+        return convert(image.get(name) or default)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{image.filename} has no usable {name}.", EXPORT_AGAIN) from error
 
 
 def _slices(images: list[Any], heights: NDArray[np.float64], folder: Path) -> list[list[int]]:
@@ -207,15 +232,15 @@ def _slices(images: list[Any], heights: NDArray[np.float64], folder: Path) -> li
 
 def _acquired(image: Any) -> tuple[int, ...]:
     names = ("TemporalPositionIdentifier", "AcquisitionNumber", "InstanceNumber")
-    return tuple(int(image.get(name) or 0) for name in names)
+    return tuple(_attribute(image, name, int, 0) for name in names)
 
 
 def _values(image: Any) -> NDArray[Any]:
     """Values of one image, (i, j), rescaled."""
-    slope, intercept = float(image.get("RescaleSlope") or 1), float(image.get("RescaleIntercept") or 0)
-    if image.file_meta.TransferSyntaxUID.is_compressed:
-        return _decompressed(Path(image.filename))
+    slope, intercept = _attribute(image, "RescaleSlope", float, 1), _attribute(image, "RescaleIntercept", float, 0)
     try:
+        if image.file_meta.TransferSyntaxUID.is_compressed:
+            return _decompressed(Path(image.filename))
         pixels: NDArray[Any] = image.pixel_array.T
     except (AttributeError, ValueError, NotImplementedError) as error:
         raise InputError(f"{image.filename} is cut off or has unusable pixel data.", COPY_AGAIN) from error

@@ -16,6 +16,7 @@ from HierSynthLib.errors import OutputError
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+_TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
 @contextmanager
@@ -33,13 +34,13 @@ def atomic_file(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     if target.is_dir():
         raise OutputError(f"{target} is a folder, not a file.", "Give the name of a file.")
     if not overwrite and os.path.lexists(target):
-        raise OutputError(f"{target} exists already.", "Choose another name.")
+        raise _exists_already(target)
     temporary = _temporary_name(target)
     with _parent_of(target), _explained(target):
         try:
             yield temporary
             _sync(temporary)
-            temporary.replace(target)
+            _move_file(temporary, target, overwrite=overwrite)
             _sync(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
@@ -74,7 +75,7 @@ def atomic_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
             for path in sorted(temporary.rglob("*")):
                 if path.is_file():
                     _sync(path)
-            _move_folder(temporary, target)
+            _move_folder(temporary, target, overwrite=overwrite)
             _sync(target.parent)
         except OutputError as error:  # of a file inside: the user knows the folder by its own name
             raise OutputError(error.message.replace(str(temporary), str(target)), error.hint) from error
@@ -92,19 +93,55 @@ def write_text_atomically(target: Path, text: str, *, overwrite: bool = False) -
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def unfinished(target: Path) -> set[Path]:
-    """What writers of `target` have beside it under temporary names: at work now, or left when they were killed."""
-    around, ours = target.absolute().parent, re.compile(r"\.[0-9a-f]{12}\.tmp\." + re.escape(target.name))
-    return {path for path in around.iterdir() if ours.fullmatch(path.name)} if around.is_dir() else set()
+def unfinished(target: Path) -> dict[Path, int]:
+    """What writers of `target` have beside it under temporary names, and the numbers of their processes.
+
+    They are at work now, or were killed.
+    """
+    around, ours = target.absolute().parent, re.compile(r"\.(\d+)-[0-9a-f]{12}\.tmp\." + re.escape(target.name))
+    names = ((path, ours.fullmatch(path.name)) for path in (around.iterdir() if around.is_dir() else ()))
+    return {path: int(match[1]) for path, match in names if match}
 
 
 def _temporary_name(target: Path) -> Path:
-    """A free hidden name in the folder of the target, with the target's suffixes."""
-    return target.with_name(f".{uuid.uuid4().hex[:12]}.tmp.{target.name}")
+    """A free hidden name in the folder of the target, with this process's number and the target's suffixes."""
+    return target.with_name(f".{os.getpid()}-{uuid.uuid4().hex[:12]}.tmp.{target.name}")
 
 
-def _move_folder(temporary: Path, target: Path) -> None:
-    """Put the finished folder in the place of the old one; the old one returns if that fails."""
+def _move_file(temporary: Path, target: Path, *, overwrite: bool) -> None:
+    """Give the finished file its name; without `overwrite`, only when nobody else has taken it meanwhile."""
+    if overwrite:
+        temporary.replace(target)
+        return
+    try:
+        os.link(temporary, target)  # in contrast to a rename it never replaces
+    except FileExistsError as error:
+        raise _exists_already(target) from error
+    except OSError as error:  # a disk without links
+        if os.path.lexists(target):
+            raise _exists_already(target) from error
+        temporary.rename(target)
+
+
+def _exists_already(target: Path) -> OutputError:
+    return OutputError(f"{target} exists already.", "Choose another name.")
+
+
+def _move_folder(temporary: Path, target: Path, *, overwrite: bool) -> None:
+    """Put the finished folder in the place of the old one; the old one returns if that fails.
+
+    Without `overwrite`, the old one may only be empty: another program may have filled it meanwhile.
+    """
+    if not overwrite:
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                target.rmdir()
+            temporary.rename(target)
+        except OSError as error:
+            if error.errno in _TAKEN:
+                raise OutputError(f"The folder {target} is not empty any more.", "Choose another one.") from error
+            raise _output_error(error, target) from error
+        return
     if not target.exists():
         temporary.rename(target)
         return

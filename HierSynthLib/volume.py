@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -137,7 +138,7 @@ def write_volume(volume: Volume, path: Path, *, overwrite: bool = False, descrip
     Args:
         volume: any volume without shear.
         path: the file; missing folders above it are created.
-        overwrite: whether an existing file may be replaced.
+        overwrite: whether an existing file may be replaced; never a .npy, which cannot change at once with its .json.
         description: for the header of a NIfTI file (79 bytes); the units where it is "".
 
     Raises:
@@ -145,16 +146,27 @@ def write_volume(volume: Volume, path: Path, *, overwrite: bool = False, descrip
     """
     path = Path(path)
     suffix = _suffix(path)
+    if suffix == ".npy":
+        _write_pair(volume, path)
+        return
     with atomic_file(path, overwrite=overwrite) as temporary:
         if suffix in (".nii", ".nii.gz"):
             nifti.write(temporary, volume.array, volume.affine, description or volume.units)
         elif suffix == ".nrrd":
             nrrd.write(temporary, volume.array, volume.affine, volume.units)
-        elif suffix == ".npy":
-            with atomic_file(path.with_suffix(".json"), overwrite=overwrite) as sidecar:
-                npy.write(temporary, sidecar, volume.array, volume.affine, volume.units)
         else:
             raise OutputError(f"{path} has an unknown format.", "Use .nii.gz, .nii, .nrrd or .npy.")
+
+
+def _write_pair(volume: Volume, path: Path) -> None:
+    """Write a .npy and its .json; without the .npy there is no .json either."""
+    sidecar = path.with_suffix(".json")
+    with ExitStack() as undo:
+        with atomic_file(path) as temporary:
+            with atomic_file(sidecar) as temporary_sidecar:
+                npy.write(temporary, temporary_sidecar, volume.array, volume.affine, volume.units)
+            undo.callback(sidecar.unlink)
+        undo.pop_all()
 
 
 def _suffix(path: Path) -> str:

@@ -24,6 +24,7 @@ def settings_block(**changes: Any) -> dict[str, Any]:
         "interval": 0.8,
         "uncertainty_scale": 1.0,
         "simulated_training": True,
+        "preparation": 1,
     } | changes
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from HierSynthLib.errors import InputError
+from HierSynthLib.case import SEQUENCES
+from HierSynthLib.errors import InputError, ModelError
 from HierSynthLib.synthesis.networks import NetworkConfig
 
 
@@ -124,6 +125,15 @@ def read_config(path: Path) -> TrainingConfig:
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no settings.", "See Training/configs/demo.yaml.")
     config: TrainingConfig = _build(TrainingConfig, values, str(path))
+    try:
+        NetworkConfig.parse(dataclasses.asdict(config.network))
+    except ModelError as error:
+        raise InputError(f"{path}: network: {error.message}", error.hint) from error
+    if config.network.sequences != len(SEQUENCES):
+        raise InputError(f"{path}: network: 'sequences' must be {len(SEQUENCES)}.", "Leave it out.")
+    stages = (config.global_stage, config.local_stage, config.joint_stage)
+    if config.data.phantoms < 1 or any(stage.batch < 1 for stage in stages) or config.slice_step < 1:
+        raise InputError(f"{path}: 'phantoms', 'batch' and 'slice_step' must be at least 1.", "Correct the value.")
     if len(config.spacing_mm) != 3:
         raise InputError(f"{path}: 'spacing_mm' needs three values.", "E.g. [1.0, 1.0, 1.0].")
     return config

@@ -16,15 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from HierSynthLib.case import SEQUENCES, Role
+from HierSynthLib.case import REFERENCE_LABEL, SEQUENCES, Role
 from HierSynthLib.files import atomic_file
 from HierSynthLib.phantom import GENERATOR_VERSION, make_phantom
+from HierSynthLib.preparation import VERSION as PREPARATION_VERSION
 from HierSynthLib.preparation import prepare, resample
 from HierSynthLib.synthesis.slices import SliceStacks, occupied_slices
 from Training.config import TrainingConfig
-
-# Tumour labels of the ROI volume; the reference region in white matter is not part of the lesion.
-REFERENCE_LABEL = "NAWM reference"
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,8 @@ def load_patients(config: TrainingConfig, cache: Path, workers: int) -> tuple[li
 
 def _key(seed: int, grade: str, config: TrainingConfig) -> str:
     """Names a patient by everything that decides how it looks."""
-    parts = [seed, grade, config.data.size, config.spacing_mm, dataclasses.asdict(config.target), GENERATOR_VERSION]
+    target = dataclasses.asdict(config.target)
+    parts = [seed, grade, config.data.size, config.spacing_mm, target, GENERATOR_VERSION, PREPARATION_VERSION]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from HierSynthLib import __version__
 from HierSynthLib.case import SEQUENCES
+from HierSynthLib.preparation import VERSION as PREPARATION_VERSION
+from HierSynthLib.progress import Silent
 from HierSynthLib.synthesis.model import LoadedModel, save_model
 from HierSynthLib.synthesis.networks import TwoStageNetwork, parameter_count
 from HierSynthLib.synthesis.package import FORMAT_VERSION, ModelSettings
-from HierSynthLib.synthesis.slices import SliceStacks, occupied_slices
+from HierSynthLib.synthesis.pipeline import Maps, synthesise
 from Training.config import TrainingConfig
 from Training.dataset import Patient
 
@@ -40,75 +44,58 @@ def export_package(
         interval=INTERVAL,
         uncertainty_scale=1.0,
         simulated_training=True,
+        preparation=PREPARATION_VERSION,
     )
     model = LoadedModel(network, settings)
-    scale = conformal_scale([predict(model, patient) for patient in calibration], calibration)
-    scores = [measure(predict(model, patient), patient, scale) for patient in measured]
+    factor = interval_factor([predict(model, patient) for patient in calibration], calibration)
+    scores = [measure(predict(model, patient), patient, factor) for patient in measured]
     summary = {key: _mean_and_sd([score[key] for score in scores]) for key in (scores[0] if scores else {})}
-    save_model(folder, network, _metadata(config, scale, minutes), _documents(network, config, summary, minutes))
+    save_model(folder, network, _metadata(config, factor, minutes), _documents(network, config, summary, minutes))
 
 
-def predict(model: LoadedModel, patient: Patient) -> dict[str, NDArray[np.float32]]:
-    """The network's maps of a prepared patient, (I, J, K): "global", "final" and "scale" (Laplace b), all nrCBV."""
-    stacks = SliceStacks(
-        patient.sequences,
-        patient.brain,
-        order=model.settings.sequences,
-        slices=model.network.config.slices,
-        step=model.settings.slice_step,
-        multiple=model.network.stride,
-    )
-    maps = {name: np.zeros(patient.brain.shape, np.float32) for name in ("global", "final", "scale")}
-    with torch.inference_mode():
-        for k in occupied_slices(patient.brain):
-            result = model.network(torch.from_numpy(stacks.batch([k])))
-            pictures = {"global": result.global_map, "final": result.final, "scale": result.log_scale.exp()}
-            for name, picture in pictures.items():
-                maps[name][:, :, k] = stacks.unpad(picture[:, 0].numpy())[0]
-    for name in ("global", "final"):
-        maps[name] = np.clip(maps[name], 0, model.settings.ceiling)
-    return maps
+def predict(model: LoadedModel, patient: Patient) -> Maps:
+    """The maps of a prepared patient, by the pipeline that users run."""
+    return synthesise(patient.sequences, patient.brain, model, torch.device("cpu"), Silent())
 
 
-def conformal_scale(predictions: list[dict[str, NDArray[np.float32]]], patients: list[Patient]) -> float:
-    """Factor on the Laplace interval that makes it cover `INTERVAL` of the voxels of the calibration patients.
+def interval_factor(maps: Sequence[Maps], patients: Sequence[Patient]) -> float:
+    """Factor on the uncertainty map that makes it cover the share `INTERVAL` of the errors of these patients.
 
-    Per patient the quantile of |error| / (−b·ln(1 − INTERVAL)), then the mean over patients, so that each counts once.
-    Source: Angelopoulos and Bates, "A gentle introduction to conformal prediction", 2021, section 1.1.
+    Per patient the `INTERVAL` quantile of |error| / half-width over the brain, then the mean over patients, so that
+    each counts once. The scores are those of split conformal prediction (Angelopoulos and Bates, "A gentle introduction
+    to conformal prediction", 2021, section 2.3), but voxels of one brain are not exchangeable, so coverage is not
+    guaranteed: it is measured, on other patients.
     """
-    if not patients:
-        return 1.0
     quantiles = []
-    for maps, patient in zip(predictions, patients, strict=True):
-        error = np.abs(maps["final"] - patient.cbv)[patient.brain]
-        ratio = error / (-math.log(1 - INTERVAL) * maps["scale"][patient.brain])
-        level = min(1.0, math.ceil((ratio.size + 1) * INTERVAL) / ratio.size)
-        quantiles.append(float(np.quantile(ratio, level)))
-    return float(np.mean(quantiles))
+    for result, patient in zip(maps, patients, strict=True):
+        error = np.abs(result.synthetic - patient.cbv)[patient.brain]
+        quantiles.append(float(np.quantile(error / result.uncertainty[patient.brain], INTERVAL)))
+    return float(np.mean(quantiles)) if quantiles else 1.0
 
 
-def measure(maps: dict[str, NDArray[np.float32]], patient: Patient, scale: float) -> dict[str, float]:
-    """What the model card tells of one patient; CBV in nrCBV against the simulated truth, inside the brain.
+def measure(maps: Maps, patient: Patient, factor: float) -> dict[str, float]:
+    """What the model card tells of one patient; CBV in nrCBV against the simulated truth.
 
-    Returns MAE and Pearson r of the final and the global map, MAE in the lesion, and the coverage of the interval.
+    Args:
+        maps: with the interval before calibration.
+        patient: prepared, with its true map.
+        factor: of the calibration.
+
+    Returns:
+        MAE and Pearson r inside the brain, MAE and ratio of means inside the lesion (NaN without one), coverage.
     """
-    brain, truth, final = patient.brain, patient.cbv.astype(np.float32), maps["final"]
-    half_width = -math.log(1 - INTERVAL) * maps["scale"] * scale
-    scores = {
-        "MAE, brain (nrCBV)": float(np.abs(final - truth)[brain].mean()),
-        "MAE of the global map alone, brain (nrCBV)": float(np.abs(maps["global"] - truth)[brain].mean()),
+    brain, lesion, truth, final = patient.brain, patient.lesion, patient.cbv.astype(np.float32), maps.synthetic
+    error = np.abs(final - truth)
+    return {
+        "MAE, brain (nrCBV)": float(error[brain].mean()),
+        "MAE of the global map alone, brain (nrCBV)": float(np.abs(maps.global_map - truth)[brain].mean()),
         "Pearson r, brain": float(np.corrcoef(final[brain], truth[brain])[0, 1]),
-        "coverage of the 80 % interval": float((np.abs(final - truth) <= half_width)[brain].mean()),
+        f"coverage of the {INTERVAL:.0%} interval": float((error <= factor * maps.uncertainty)[brain].mean()),
+        "MAE, lesion (nrCBV)": float(error[lesion].mean()) if lesion.any() else math.nan,
+        "mean synthetic / mean true nrCBV, lesion": (
+            float(final[lesion].mean() / truth[lesion].mean()) if lesion.any() else math.nan
+        ),
     }
-    if patient.lesion.any():
-        scores["MAE, lesion (nrCBV)"] = float(np.abs(final - truth)[patient.lesion].mean())
-        scores["mean synthetic / mean true nrCBV, lesion"] = float(
-            final[patient.lesion].mean() / truth[patient.lesion].mean()
-        )
-    else:
-        scores["MAE, lesion (nrCBV)"] = math.nan
-        scores["mean synthetic / mean true nrCBV, lesion"] = math.nan
-    return scores
 
 
 def _mean_and_sd(values: list[float]) -> str:
@@ -119,7 +106,7 @@ def _mean_and_sd(values: list[float]) -> str:
     return f"{np.mean(known):.3f}{spread} (n = {len(known)})"
 
 
-def _metadata(config: TrainingConfig, scale: float, minutes: float) -> dict[str, Any]:
+def _metadata(config: TrainingConfig, factor: float, minutes: float) -> dict[str, Any]:
     channels = {
         str(index): f"{role}, normalised inside the brain" for index, role in enumerate(str(r) for r in SEQUENCES)
     }
@@ -174,8 +161,9 @@ def _metadata(config: TrainingConfig, scale: float, minutes: float) -> dict[str,
             "slice_step": config.slice_step,
             "ceiling": config.target.ceiling,
             "interval": INTERVAL,
-            "uncertainty_scale": round(scale, 4),
+            "uncertainty_scale": round(factor, 4),
             "simulated_training": True,
+            "preparation": PREPARATION_VERSION,
         },
     }
 
@@ -193,7 +181,8 @@ patient shows that the pipeline runs; it says nothing about that patient's blood
 
 - Method: global module (GSM, {parameter_count(network.global_module):,} parameters), then local module (LSM,
   {parameter_count(network.local_module):,} parameters) for the residual; re-implementation from the abstract of the
-  HierSynth paper. Trained without adversarial losses and without the perfusion-aware constraint.
+  HierSynth paper. Trained without adversarial losses and without the perfusion-aware constraint; the random part of the
+  style and the noise inputs exist in the network but were off, so they are untrained.
 - Reads: {", ".join(str(role) for role in SEQUENCES)}; any of them may be missing, at a loss of accuracy.
 - Grid: {" × ".join(f"{value:g}" for value in config.spacing_mm)} mm, {config.network.slices} slices
   {config.slice_step * config.spacing_mm[2]:g} mm apart. Values: nrCBV, 0 to {config.target.ceiling:g}.
@@ -201,7 +190,7 @@ patient shows that the pipeline runs; it says nothing about that patient's blood
   turn {", ".join(data.grades)}); the target is the true CBV of the simulation.
 - Training: seed {config.seed}; steps × slices {" + ".join(f"{s.steps} × {s.batch}" for s in stages)};
   {minutes:.0f} minutes on {torch.get_num_threads()} CPU threads.
-- Command: `python -m Training.train --config Training/configs/demo.yaml --out runs/demo`
+- Command: `python -m Training.train`, with the settings in `docs/training.json` (shipped models: `Training/configs/`).
 
 ## Held-out phantoms (simulated brains: no evidence of clinical fidelity)
 
@@ -212,4 +201,5 @@ Per patient, mean ± SD; the first half of the held-out phantoms calibrated the 
 {rows}
 """
     licence = (Path(__file__).parent.parent / "LICENSE.txt").read_text("utf-8")
-    return {"docs/README.md": card, "LICENSE": licence}
+    settings = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+    return {"docs/README.md": card, "docs/training.json": settings, "LICENSE": licence}

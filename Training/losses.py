@@ -25,7 +25,7 @@ def gaussian_filter(image: Tensor, sigma: float) -> Tensor:
 
 
 def ssim_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """1 − mean structural similarity inside `mask`, Gaussian window σ = 1.5, data range nCBV 0–6.
+    """1 − mean structural similarity inside `mask`, Gaussian window σ = 1.5, data range nrCBV 0–6.
 
     Source: Wang et al., "Image quality assessment", IEEE Transactions on Image Processing 13:600, 2004, eq. 13.
     """

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from HierSynthLib.errors import HierSynthError
+from HierSynthLib.errors import HierSynthError, OutputError
 from HierSynthLib.files import atomic_folder
 from HierSynthLib.synthesis.memory import reused_memory
 from HierSynthLib.synthesis.networks import Synthesis, TwoStageNetwork, parameter_count
@@ -156,7 +156,13 @@ def train(config: TrainingConfig, out: Path, workers: int = 2) -> Path:
     """Train as `config` says and write the model package to `out/<name>`; returns that folder.
 
     The prepared patients are cached in `out/cache`, so a second run starts with the training itself.
+
+    Raises:
+        OutputError: the package exists already; it is never replaced.
+        TrainingDivergedError: the loss became NaN or infinite.
     """
+    if (out / config.name).exists():
+        raise OutputError(f"{out / config.name} exists already.", "Move it away, or name another folder with --out.")
     torch.manual_seed(config.seed)
     patients, held_out = load_patients(config, out / "cache", workers)
     network = TwoStageNetwork(config.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -172,7 +178,7 @@ def train(config: TrainingConfig, out: Path, workers: int = 2) -> Path:
         run_stage("local", network, network.local_module, local_loss, config.local_stage, sampler, config)
         run_stage("joint", network, network, joint_loss, config.joint_stage, sampler, config)
     minutes = (time.monotonic() - begun) / 60
-    with atomic_folder(out / config.name, overwrite=True) as package:
+    with atomic_folder(out / config.name) as package:
         export_package(package, network.eval(), config, held_out, minutes)
     return out / config.name
 

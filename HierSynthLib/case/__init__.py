@@ -5,11 +5,12 @@ from HierSynthLib.case.examination import examine
 from HierSynthLib.case.folder import Case
 from HierSynthLib.case.loading import find_problems, load_case
 from HierSynthLib.case.problem import Problem, require_usable
-from HierSynthLib.case.roles import ADC_UNITS, CBV_UNITS, SEQUENCES, Role
+from HierSynthLib.case.roles import ADC_UNITS, CBV_UNITS, REFERENCE_LABEL, SEQUENCES, Role
 
 __all__ = [
     "ADC_UNITS",
     "CBV_UNITS",
+    "REFERENCE_LABEL",
     "SEQUENCES",
     "Case",
     "Problem",

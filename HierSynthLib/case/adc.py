@@ -29,11 +29,14 @@ def convert_adc(volume: Volume) -> tuple[Volume, list[Problem]]:
         what = f"ADC has a median of {typical:.3g}, which is no diffusion coefficient of a head in any usual unit."
         return volume, [Problem(Role.ADC, "error", what, "Choose an ADC map in 10⁻³ or 10⁻⁶ mm²/s.")]
     units = recognised[0]
-    if units == ADC_UNITS:
-        return Volume(volume.array, volume.affine, ADC_UNITS), []
-    converted = Volume((volume.array * _FACTORS[units]).astype(np.float32), volume.affine, ADC_UNITS)
-    if _plain(volume.units) == _plain(units):
+    factor = _FACTORS[units]
+    array = volume.array if factor == 1.0 else (volume.array * factor).astype(np.float32)
+    converted = Volume(array, volume.affine, ADC_UNITS)
+    if _plain(volume.units) == _plain(units) or (not volume.units and units == ADC_UNITS):
         return converted, []
+    if volume.units:
+        what = f"ADC is said to be in {volume.units}, but its median of {typical:.3g} is that of a map in {units}."
+        return converted, [Problem(Role.ADC, "warning", what, f"It is read in {units}; correct the units if they are.")]
     what = f"ADC is taken to be in {units}, because its median is {typical:.3g}, and converted to {ADC_UNITS}."
     return converted, [Problem(Role.ADC, "warning", what, "Check that this is an ADC map in these units.")]
 

@@ -25,5 +25,8 @@ SEQUENCES = (Role.T1, Role.T2, Role.FLAIR, Role.ADC)
 ADC_UNITS = "10⁻³ mm²/s"
 """White matter is about 0.76 in these units."""
 
+REFERENCE_LABEL = "NAWM reference"
+"""Name of the ROI label of the normal-appearing white matter that nrCBV refers to; every other label is lesion."""
+
 CBV_UNITS = "nrCBV"
 """Blood volume relative to the mean of the contralateral normal-appearing white matter, which is 1."""

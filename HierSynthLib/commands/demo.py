@@ -12,6 +12,7 @@ from HierSynthLib.commands.jobs import run_job, worker
 from HierSynthLib.commands.options import Debug, Device, DeviceOption, Json, Model, Seed, Size, SizeOption
 from HierSynthLib.commands.results import print_result, require_writable
 from HierSynthLib.commands.synthesize import case_parameters, check_parameters, synthesis_parameters
+from HierSynthLib.commands.terminal import Display
 from HierSynthLib.errors import HierSynthError
 from HierSynthLib.files import write_text_atomically
 
@@ -53,7 +54,10 @@ def demo(
         clock.note("synthesis")
     from HierSynthLib.fidelity.figures import case_figure
 
-    case_figure(case, maps, figure)
+    with Display("drawing the figure") as display:
+        display.progress("figure", 0.0)
+        case_figure(case, maps, figure)
+        display.progress("done", 1.0)
     clock.note("figure")
     files = {"figure": figure, "CBV maps": maps, "simulated patient": case}
     print_result(

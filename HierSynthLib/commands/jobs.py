@@ -58,7 +58,7 @@ def run_job(
         Cancelled: after Ctrl-C, when the job has stopped.
     """
     warnings = []
-    with _interrupts() as interrupts, Display(title) as display, _clean_up(output):
+    with _interrupts() as interrupts, Display(title) as display, _clean_up(output, client):
         job = client.submit(kind, parameters)
         heard = 0
         while True:
@@ -88,15 +88,19 @@ def run_job(
 
 
 @contextmanager
-def _clean_up(output: Path) -> Iterator[None]:
-    """When the job did not end well, remove the temporary folders that it made for `output` (see `atomic_folder`)."""
+def _clean_up(output: Path, client: WorkerClient) -> Iterator[None]:
+    """When the job did not end well, remove what it made for `output` under temporary names (see `atomic_folder`).
+
+    Those of other processes that write the same folder stay.
+    """
     missing = [folder for folder in output.absolute().parents if not folder.exists()]
     before = unfinished(output)
     try:
         yield
     except BaseException:
-        for folder in unfinished(output) - before:
-            shutil.rmtree(folder, ignore_errors=True)
+        for folder, pid in unfinished(output).items():
+            if folder not in before and pid in client.pids:
+                shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):
             for folder in missing:  # innermost first; stops at the first that is not empty
                 folder.rmdir()

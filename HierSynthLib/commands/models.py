@@ -22,14 +22,15 @@ Name = Annotated[str, typer.Argument(metavar="NAME|PATH", help="Installed model 
 @models.command("list")
 def list_command(json: Json = False, debug: Debug = False) -> None:
     """List the installed models."""
-    from HierSynthLib.synthesis.package import list_models
+    from HierSynthLib.synthesis.package import damaged_models, list_models
 
-    found = list_models()
+    found, damaged = list_models(), damaged_models()
     rows = [("NAME", "VERSION", "FROM", "READS", "DESCRIPTION")]
     for info in found:
         sequences = " ".join(info.settings.sequences)
         rows.append((info.name, info.version, "HierSynth" if info.built_in else "user", sequences, info.description))
-    print_result({"models": [_fields(info) for info in found]}, _columns(rows), json=json)
+    lines = [*_columns(rows), *(f"{name}  DAMAGED  {reason}" for name, reason in damaged.items())]
+    print_result({"models": [_fields(info) for info in found], "damaged": damaged}, lines, json=json)
 
 
 @models.command("show")

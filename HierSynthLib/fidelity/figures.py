@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from HierSynthLib.case import SEQUENCES, Case, Role
+from HierSynthLib.case import REFERENCE_LABEL, SEQUENCES, Case, Role, load_case, require_usable
 from HierSynthLib.errors import InputError
 from HierSynthLib.files import atomic_file
 from HierSynthLib.preparation import resample
@@ -38,10 +38,24 @@ class Slice:
 
     grid: Grid
 
-    def of(self, volume: Volume, interpolation: Interpolation = "linear") -> NDArray[np.float32]:
-        """The volume in this slice as a picture: rows anterior to posterior, columns patient right to left."""
-        grid = self.grid
-        plane = resample(volume.array, volume.affine, grid.shape, grid.affine, interpolation=interpolation)[:, :, 0]
+    def of(
+        self,
+        volume: Volume,
+        interpolation: Interpolation = "linear",
+        transform: Sequence[Sequence[float]] | None = None,
+    ) -> NDArray[np.float32]:
+        """The volume in this slice as a picture: rows anterior to posterior, columns patient right to left.
+
+        `transform`, (4, 4) RAS mm, maps a point of the slice to the volume's point of the same anatomy.
+        """
+        plane = resample(
+            volume.array,
+            volume.affine,
+            self.grid.shape,
+            self.grid.affine,
+            transform=None if transform is None else np.asarray(transform, dtype=np.float64),
+            interpolation=interpolation,
+        )[:, :, 0]
         return np.asarray(plane.T[::-1, ::-1], dtype=np.float32)
 
 
@@ -58,6 +72,9 @@ class Panel:
 def case_figure(case_folder: Path, maps_folder: Path, out: Path) -> None:
     """Draw sources, global map, residual, synthetic map, uncertainty and, where there, acquired and true map.
 
+    The sources are shown as they were registered for the synthesis. An acquired map is brought into place by the
+    simulation's own record of the movement; that of a real patient is taken to lie where its file says.
+
     The slice is the axial one with the largest lesion area, else the one through the middle of the brain.
 
     Args:
@@ -69,13 +86,18 @@ def case_figure(case_folder: Path, maps_folder: Path, out: Path) -> None:
         InputError: a file of the case or of the result cannot be read.
         OutputError: the figure cannot be written.
     """
-    case = Case.read(case_folder)
+    case = Case.open(case_folder)
     run = _read_run(maps_folder / "run.json")
     maps = {name: read_volume(maps_folder / file) for name, file in run["outputs"].items()}
-    roi = read_volume(case.files[Role.ROI]) if Role.ROI in case.files else None
-    tumour = [label for label, name in case.labels.items() if "reference" not in name.lower()]
-    chosen = choose_slice(maps["brain"], roi, tumour)
-    rows = [_source_row(case, maps["brain"], chosen), _map_row(maps, chosen), _comparison_row(case, maps, chosen)]
+    volumes, problems = load_case(case, [*SEQUENCES, Role.ROI, Role.CBV_ACQUIRED, Role.CBV_TRUE])
+    require_usable(problems)
+    tumour = [label for label, name in case.labels.items() if name != REFERENCE_LABEL]
+    chosen = choose_slice(maps["brain"], volumes.get(Role.ROI), tumour)
+    rows = [
+        _source_row(volumes, run["preparation"]["transforms"], maps["brain"], chosen),
+        _map_row(maps, float(run["interval"]), chosen),
+        _comparison_row(volumes, case.facts.get("transforms", {}), maps, chosen),
+    ]
     figure = _draw([row for row in rows if row], _title(case, run))
     with atomic_file(out, overwrite=True) as temporary:
         figure.savefig(temporary, dpi=110, format=out.suffix.lstrip("."), metadata={"Title": STATEMENT})
@@ -86,7 +108,7 @@ def _read_run(path: Path) -> dict[str, Any]:
         run = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}).", "Give the folder of a finished synthesis.") from error
-    if not isinstance(run, dict) or not {"outputs", "model"} <= set(run):
+    if not isinstance(run, dict) or not {"outputs", "model", "interval", "preparation"} <= set(run):
         raise InputError(f"{path}: does not describe a synthesis.", "Give the folder of a finished synthesis.")
     return run
 
@@ -112,13 +134,15 @@ def choose_slice(brain: Volume, roi: Volume | None, labels: Sequence[int]) -> Sl
     return Slice(fine.cropped([*start, k], [*stop, k + 1]))
 
 
-def _source_row(case: Case, brain: Volume, chosen: Slice) -> list[Panel]:
+def _source_row(
+    volumes: Mapping[Role, Volume], transforms: Mapping[str, Any], brain: Volume, chosen: Slice
+) -> list[Panel]:
     inside = chosen.of(brain, "nearest") > 0
     panels = []
     for role in SEQUENCES:
-        if role not in case.files:
+        if role not in volumes:
             continue
-        picture = chosen.of(read_volume(case.files[role]))
+        picture = chosen.of(volumes[role], transform=transforms.get(role))
         if role == Role.ADC:
             style, bar = {"cmap": "gray", "vmin": 0.0, "vmax": 3.0}, "10⁻³ mm²/s"
         else:
@@ -130,13 +154,13 @@ def _source_row(case: Case, brain: Volume, chosen: Slice) -> list[Panel]:
     return panels
 
 
-def _map_row(maps: dict[str, Volume], chosen: Slice) -> list[Panel]:
+def _map_row(maps: dict[str, Volume], interval: float, chosen: Slice) -> list[Panel]:
     return [
         Panel("1  Global map (GSM)", chosen.of(maps["global"]), CBV_STYLE, "nrCBV"),
         Panel("2  Residual (LSM)", chosen.of(maps["residual"]), CHANGE_STYLE, "ΔnrCBV"),
         Panel("SYNTHETIC CBV = 1 + 2", chosen.of(maps["synthetic"]), CBV_STYLE, "nrCBV"),
         Panel(
-            "Uncertainty (80 % half-width)",
+            f"Uncertainty ({100 * interval:.0f} % half-width)",
             chosen.of(maps["uncertainty"]),
             {"cmap": "viridis", "vmin": 0.0, "vmax": DIFFERENCE_NRCBV},
             "nrCBV",
@@ -144,12 +168,14 @@ def _map_row(maps: dict[str, Volume], chosen: Slice) -> list[Panel]:
     ]
 
 
-def _comparison_row(case: Case, maps: dict[str, Volume], chosen: Slice) -> list[Panel]:
+def _comparison_row(
+    volumes: Mapping[Role, Volume], movement: Mapping[str, Any], maps: dict[str, Volume], chosen: Slice
+) -> list[Panel]:
     synthetic, brain = chosen.of(maps["synthetic"]), chosen.of(maps["brain"], "nearest") > 0
     panels = []
     for role, name in ((Role.CBV_ACQUIRED, "acquired"), (Role.CBV_TRUE, "true")):
-        if role in case.files:
-            picture = chosen.of(read_volume(case.files[role]))
+        if role in volumes:
+            picture = chosen.of(volumes[role], transform=movement.get(role))
             change = np.where(brain, synthetic - picture, 0).astype(np.float32)
             panels.append(Panel(f"{name.capitalize()} CBV", picture * brain, CBV_STYLE, "nrCBV"))
             panels.append(Panel(f"Synthetic − {name}", change, CHANGE_STYLE, "ΔnrCBV"))

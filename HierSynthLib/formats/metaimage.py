@@ -48,6 +48,8 @@ def read(path: Path) -> Image:
         # A row of the file is the direction of an axis, so the transpose has the directions as columns.
         direction = np.array([float(part) for part in fields["TransformMatrix"].split()]).reshape(3, 3).T
         origin = np.array([float(part) for part in fields.get("Offset", fields.get("Position", "0 0 0")).split()])
+        if len(shape) != 3 or min(*shape, channels) < 1 or spacing.shape != (3,) or origin.shape != (3,):
+            raise ValueError("sizes or positions that are impossible in 3-D")
         linear, origin = LPS[:3, :3] @ (direction * spacing), LPS[:3, :3] @ origin
     except (KeyError, ValueError) as error:
         raise InputError(f"{path} has a damaged or unsupported MetaImage header ({error}).", EXPORT_AGAIN) from error

@@ -22,7 +22,8 @@ def read(path: Path) -> tuple[Image, str]:
     if not path.is_file():
         raise InputError(f"{path} does not exist.", "Check the name and the folder.")
     try:
-        array = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)  # np.load would also open archives
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path} is empty, cut off or not a NumPy array of numbers.", COPY_AGAIN) from error
     if array.dtype.kind not in "biuf" or not 2 <= array.ndim <= 4:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from HierSynthLib.case import REFERENCE_LABEL
 from HierSynthLib.phantom.anatomy import Anatomy
 from HierSynthLib.phantom.deformation import rotation
 from HierSynthLib.phantom.fields import Array, Axes, Spline, random_spline, stream
 
 GRADES = ("high", "low", "none")
-LABELS = {1: "enhancing", 2: "necrosis", 3: "oedema", 4: "NAWM reference", 5: "non-enhancing tumour"}
+LABELS = {1: "enhancing", 2: "necrosis", 3: "oedema", 4: REFERENCE_LABEL, 5: "non-enhancing tumour"}
 PARTS = {"enhancing": 1, "necrosis": 2, "oedema": 3, "low_grade": 5}
 """Tissue of a lesion → its label. The tumour of grade "low" has one part, the non-enhancing tumour."""
 

@@ -182,7 +182,10 @@ class _Acquisition:
         centres = self.patient.deformation.to_frame(spheres).T
         for x, y, z in centres:
             away2 = (axes.i[:, None, None] - x) ** 2 + (axes.j[:, None] - y) ** 2 + (axes.k - z) ** 2
-            roi[(away2 <= _NAWM_RADIUS_MM**2) & clear] = _NAWM_LABEL
+            sphere = (away2 <= _NAWM_RADIUS_MM**2) & clear
+            if not sphere.any():  # voxels larger than the sphere: the nearest one of pure white matter
+                sphere = away2 == np.where(clear, away2, np.inf).min()
+            roi[sphere] = _NAWM_LABEL
         return roi, [self.scene.ras(centre) for centre in centres]
 
     def sequence(self, role: Role, reporter: Reporter) -> tuple[Volume, dict[str, Any]]:

@@ -15,7 +15,7 @@ from HierSynthLib.phantom.fields import Array, Axes, Spline, lattice_axes, rando
 from HierSynthLib.phantom.head import Head
 from HierSynthLib.phantom.lesion import PARTS, Lesion, LesionPlan, infiltrate, plan_lesion
 from HierSynthLib.phantom.signal import PROTOCOLS, block_mean, diffusion_weighted, sequence_signal
-from HierSynthLib.phantom.tissue import Tissue, hotspot_cbv, personal_tissues
+from HierSynthLib.phantom.tissue import Tissue, hotspot_cbv, personal_tissues, tissue_table
 from HierSynthLib.phantom.vessels import draw_vessels, stamp
 from HierSynthLib.progress import Reporter
 
@@ -233,6 +233,8 @@ def _tissue_cbv(fractions: dict[str, Array], hot: Array, field: Array, tissues: 
     total = np.zeros(field.size)
     for name, spread in _CBV_SPREAD.items():
         if name in fractions:
-            level = tissues[name].CBV * (1 + (hotspot_cbv() / 8.0 - 1) * hot * (name == "enhancing"))
+            level = tissues[name].CBV * (
+                1 + (hotspot_cbv() / tissue_table()["enhancing"].CBV - 1) * hot * (name == "enhancing")
+            )
             total += fractions[name] * level * np.exp(spread * field - spread**2 / 2)
     return total

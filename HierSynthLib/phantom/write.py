@@ -63,5 +63,5 @@ def write_phantom(
         facts = {**phantom.facts, "true_brain_mask": TRUE_BRAIN}
         case = Case(f"phantom-{grade}-{seed}", files, units, phantom.labels, simulated=True, facts=facts)
         case.write(folder)
-    reporter.progress("writing", 1.0)
+        reporter.progress("writing", 1.0)  # may cancel, so not after the folder has its name
     return Case.read(out)

@@ -72,7 +72,10 @@ def brain_mask(
     ml = float(np.prod(grid.spacing)) / 1000
     if given is not None:
         volume = float(np.count_nonzero(given)) * ml
-        return given, MaskQuality("given", volume, "good", f"Brain mask from the case ({volume:.0f} ml).")
+        if _PLAUSIBLE_ML[0] <= volume <= _PLAUSIBLE_ML[1]:
+            return given, MaskQuality("given", volume, "good", f"Brain mask from the case ({volume:.0f} ml).")
+        words = f"The brain mask from the case has {volume:.0f} ml, unlike a whole brain; it is used as it is."
+        return given, MaskQuality("given", volume, "fair", words)
     stripped = _stripped(values, grid)
     if stripped is not None:
         volume = float(np.count_nonzero(stripped)) * ml

@@ -173,7 +173,8 @@ def _coarse(level: Comparison, reference: Image, mask: Image, moving: Image, cen
     def badness(transform: Any, value: float) -> float:
         to_voxel = to_index @ to_ras(transform)
         index = points @ to_voxel[:3, :3].T + to_voxel[:3, 3]
-        return value * float(np.mean(np.all((index > -0.5) & (index < limits), axis=1)))
+        share = float(np.mean(np.all((index > -0.5) & (index < limits), axis=1)))
+        return value * share if share > 0 and np.isfinite(value) else np.inf
 
     shifts = [np.zeros(3)]
     for shift in apart:

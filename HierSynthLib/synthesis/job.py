@@ -81,7 +81,7 @@ class Synthesizer:
                 )
             _warn_of_mask(prepared, noted)
             with _timed(seconds, "synthesis"):
-                maps = synthesise(prepared, model, device, Part(noted, 0.45, 0.9))
+                maps = synthesise(prepared.sequences, prepared.brain, model, device, Part(noted, 0.45, 0.9))
             with _timed(seconds, "writing"):
                 names = _write(folder, maps, prepared, volumes[reference], request, Part(noted, 0.9, 1.0))
             assert model.info is not None  # load_model always fills it  # noqa: S101
@@ -98,7 +98,7 @@ class Synthesizer:
                 warnings=noted.warnings,
             )
             (folder / "run.json").write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        noted.progress("done", 1.0)
+            noted.progress("done", 1.0)
         output = request.output
         return {
             "output": str(output),
@@ -185,6 +185,7 @@ def _write(
         back = to_reference(array, prepared)
         return np.asarray(np.round(back * STEPS_PER_NRCBV) / STEPS_PER_NRCBV, dtype=np.float32)
 
+    mark = "SYNTHETIC, SIMULATED" if request.case.simulated else "SYNTHETIC"
     synthetic, global_map = stored(maps.synthetic), stored(maps.global_map)
     arrays: dict[str, NDArray[Any]] = {
         "synthetic": synthetic,
@@ -196,7 +197,8 @@ def _write(
     for done, (key, stem) in enumerate(MAP_FILES.items()):
         reporter.progress("writing", done / (len(MAP_FILES) + 1))
         names[key] = f"{stem}.{request.format}"
-        write_volume(Volume(arrays[key], reference.affine, CBV_UNITS), folder / names[key])
+        volume = Volume(arrays[key], reference.affine, CBV_UNITS)
+        write_volume(volume, folder / names[key], description=f"{mark} {stem} [nrCBV], research only")
     brain = to_reference(prepared.brain.astype(np.float32), prepared) > 0.5
     names["brain"] = f"brain_mask.{request.format}"
     write_volume(Volume(brain.astype(np.uint8), reference.affine, "label"), folder / names["brain"])

@@ -49,11 +49,11 @@ class ResidualBlock(nn.Module):
 
 
 class ModulatedConvolution(nn.Module):
-    """Convolution whose input channels are scaled by a style and whose output is demodulated to unit variance.
+    """Convolution whose input channels are scaled by a style and whose output is demodulated to a fixed variance.
 
-    y = d · conv(s ⊙ x), d_o = 1 / sqrt(Σ_{i,k} (w_oik · s_i)² + ε). Scaling the activations instead of the
-    weights is the same mathematics as a per-sample kernel, but needs no grouped convolution (slow on CPUs, awkward in
-    ONNX).
+    y = d · conv(s ⊙ x), d_o = √2 / sqrt(Σ_{i,k} (w_oik · s_i)² + ε); √2 makes up for the activation that follows.
+    Scaling the activations instead of the weights is the same mathematics as a per-sample kernel, but needs no grouped
+    convolution (slow on CPUs, awkward in ONNX).
     Source: Karras et al., "Analyzing and improving the image quality of StyleGAN", CVPR 2020, eq. 1–3.
     """
 

@@ -19,7 +19,8 @@ def reused_memory() -> Iterator[None]:
 
     A network allocates and frees the same large arrays for every batch. With its defaults glibc maps each of them
     afresh and the system clears every page again, which on a virtual machine can take longer than the arithmetic.
-    Everything is given back when the block ends. Does nothing where the C library is not glibc.
+    Everything is given back when the block ends; the thresholds of glibc, which it adapts by itself until somebody sets
+    them, then stay at their documented defaults. Does nothing where the C library is not glibc.
     """
     libc = _glibc()
     if libc is None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from HierSynthLib.errors import ModelError
+from HierSynthLib.preparation import VERSION as PREPARATION_VERSION
 from HierSynthLib.synthesis.networks import NetworkConfig, TwoStageNetwork
 from HierSynthLib.synthesis.package import (
     INFERENCE,
@@ -66,6 +67,12 @@ def load_model(folder: Path) -> LoadedModel:
     config = definition.get("config", {})
     if not isinstance(config, dict):
         raise ModelError(f"{folder / INFERENCE}: 'network_def.config' is not an object.", REINSTALL)
+    if info.settings.preparation != PREPARATION_VERSION:
+        raise ModelError(
+            f"Model {folder}: it was trained with preparation {info.settings.preparation}, this HierSynth has "
+            f"{PREPARATION_VERSION}.",
+            "Install a model made for this version.",
+        )
     network = TwoStageNetwork(NetworkConfig.parse(config))
     if network.config.sequences != len(info.settings.sequences):
         raise ModelError(

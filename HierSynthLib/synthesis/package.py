@@ -13,14 +13,16 @@ A package is a MONAI Bundle with safetensors weights:
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import shutil
 import tempfile
-import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,6 +60,7 @@ class ModelSettings:
         interval: share of the errors that the uncertainty map's half-width covers, e.g. 0.8.
         uncertainty_scale: factor on the network's Laplace scale that makes `interval` true on the calibration data.
         simulated_training: the model has only seen simulated brains.
+        preparation: version of the preparation (mask, grid, normalisation) that the model was trained with.
     """
 
     sequences: tuple[Role, ...]
@@ -67,6 +70,7 @@ class ModelSettings:
     interval: float
     uncertainty_scale: float
     simulated_training: bool
+    preparation: int
 
     @staticmethod
     def parse(block: Any) -> ModelSettings:
@@ -94,6 +98,7 @@ class ModelSettings:
             interval=_field(block, "interval", float),
             uncertainty_scale=_field(block, "uncertainty_scale", float),
             simulated_training=_field(block, "simulated_training", bool),
+            preparation=_field(block, "preparation", int),
         )
         plausible = {
             "sequences": 0 < len(settings.sequences) == len(set(settings.sequences)),
@@ -140,21 +145,39 @@ def model_folders() -> list[Path]:
     return [user_data_folder() / "Models", resources_folder() / "Models"]
 
 
-def _packages() -> Iterator[Path]:
+def _packages() -> dict[str, Path]:
+    """The folders of all packages, whole or damaged, by name; of two with one name the first."""
+    found: dict[str, Path] = {}
     for parent in model_folders():
-        if parent.is_dir():
-            yield from (folder for folder in sorted(parent.iterdir()) if (folder / METADATA).is_file())
+        for name in _folder_names(parent):
+            found.setdefault(name, parent / name)
+    return found
+
+
+def _folder_names(parent: Path) -> list[str]:
+    """Names of the folders in a folder; hidden ones (being installed or removed) do not count."""
+    folders = parent.iterdir() if parent.is_dir() else ()
+    return sorted(folder.name for folder in folders if folder.is_dir() and not folder.name.startswith("."))
 
 
 def list_models() -> list[ModelInfo]:
     """Every installed package that verifies; of two with one name only the one that `find_model` takes."""
-    found: dict[str, ModelInfo] = {}
-    for folder in _packages():
+    return [found for found in _verified_or_not().values() if isinstance(found, ModelInfo)]
+
+
+def damaged_models() -> dict[str, str]:
+    """What is wrong with the installed packages that `list_models` leaves out, by name."""
+    return {name: found.message for name, found in _verified_or_not().items() if isinstance(found, ModelError)}
+
+
+def _verified_or_not() -> dict[str, ModelInfo | ModelError]:
+    found: dict[str, ModelInfo | ModelError] = {}
+    for name, folder in _packages().items():
         try:
-            found.setdefault(folder.name, verify_model(folder))
-        except ModelError:
-            continue
-    return list(found.values())
+            found[name] = verify_model(folder)
+        except ModelError as error:
+            found[name] = error
+    return found
 
 
 def find_model(name: str) -> Path:
@@ -163,12 +186,12 @@ def find_model(name: str) -> Path:
     Raises:
         ModelError: no such package.
     """
-    for folder in _packages():
-        if folder.name == name:
-            return folder
+    packages = _packages()
+    if name in packages:
+        return packages[name]
     if Path(name).is_dir():
         return Path(name)
-    known = ", ".join(folder.name for folder in _packages()) or "none"
+    known = ", ".join(packages) or "none"
     raise ModelError(f"Model '{name}' is not installed.", f"Installed: {known}. Give a name or a model folder.")
 
 
@@ -182,11 +205,12 @@ def verify_model(folder: Path) -> ModelInfo:
         if not (folder / required).is_file():
             raise ModelError(f"Model {folder}: the file {required} is missing.", REINSTALL)
     listed = _read_checksums(folder)
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {CHECKSUMS}
-    for name in sorted(present ^ set(listed)):
-        state = "is missing" if name in listed else "is not listed in SHA256SUMS"
-        raise ModelError(f"Model {folder}: the file {name} {state}.", REINSTALL)
+    for name in _file_names(folder):
+        if name not in listed:
+            raise ModelError(f"Model {folder}: the file {name} is not listed in {CHECKSUMS}.", REINSTALL)
     for name, expected in listed.items():
+        if not (folder / name).is_file():
+            raise ModelError(f"Model {folder}: the file {name} is missing.", REINSTALL)
         if sha256(folder / name) != expected:
             raise ModelError(f"Model {folder}: the file {name} was altered (its SHA-256 does not match).", REINSTALL)
     try:
@@ -231,25 +255,34 @@ def install_model(source: str, reporter: Reporter) -> ModelInfo:
                     f"A model called '{package.name}' is installed already.",
                     f"Remove it first: hiersynth models remove {package.name}",
                 )
+            reporter.progress("verifying", 1.0)  # may cancel, so not after the package is there
             package.rename(target / package.name)
-            reporter.progress("verifying", 1.0)
     except OSError as error:
         raise OutputError(f"{target}: {error.strerror or error}.", "Free space or choose another folder.") from error
     return verify_model(target / package.name)
 
 
 def remove_model(name: str) -> Path:
-    """Remove a package that the user installed; returns the folder that is gone.
+    """Remove a package that the user installed, whole or damaged; returns the folder that is gone.
 
     Raises:
         ModelError: no such package, or one that came with HierSynth.
+        OutputError: the folder cannot be removed.
     """
-    folder = model_folders()[0] / name
-    if Path(name).name != name or not (folder / METADATA).is_file():
+    parent = model_folders()[0]
+    if name not in _folder_names(parent):
         raise ModelError(
             f"Model '{name}' was not installed by the user.", "Only installed models can be removed; see: models list"
         )
-    shutil.rmtree(folder)
+    folder = parent / name
+    try:
+        # Out of sight first: what is interrupted then does not leave half a package.
+        with tempfile.TemporaryDirectory(dir=parent, prefix=".removing-") as temporary:
+            folder.rename(Path(temporary) / name)
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be removed: {error.strerror or error}.", "Close what uses it; check the permissions."
+        ) from error
     return folder
 
 
@@ -261,9 +294,15 @@ def sha256(path: Path) -> str:
 
 def write_checksums(folder: Path) -> None:
     """Write `SHA256SUMS` (the format of sha256sum) over every file of the package."""
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    lines = [f"{sha256(folder / name)}  {name}\n" for name in names if name != CHECKSUMS]
+    lines = [f"{sha256(folder / name)}  {name}\n" for name in _file_names(folder)]
     (folder / CHECKSUMS).write_text("".join(lines), "utf-8")
+
+
+def _file_names(folder: Path) -> list[str]:
+    """What `SHA256SUMS` has to list. Hidden files are ignored: systems leave them everywhere (.DS_Store)."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    visible = (path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+    return sorted(name for name in visible if name != CHECKSUMS)
 
 
 def _read_checksums(folder: Path) -> dict[str, str]:
@@ -285,7 +324,8 @@ def _read_checksums(folder: Path) -> dict[str, str]:
 def _fetch(source: str, temporary: Path, reporter: Reporter) -> Path:
     """Bring the package into `temporary`; returns its folder there, named as the package shall be."""
     if source.startswith(("https://", "http://")):
-        name = Path(urllib.parse.urlparse(source).path).name
+        with _readable_address(source):
+            name = Path(urllib.parse.urlparse(source).path).name
         archive = temporary / (name or "model.zip")
         _download(source, archive, reporter)
     else:
@@ -296,7 +336,7 @@ def _fetch(source: str, temporary: Path, reporter: Reporter) -> Path:
     if not zipfile.is_zipfile(archive):
         raise InputError(f"{source}: neither a model folder nor a .zip file.", "Give one of the two or an address.")
     unpacked = temporary / "unpacked" / archive.stem
-    with zipfile.ZipFile(archive) as bundle:
+    with _readable_archive(source), zipfile.ZipFile(archive) as bundle:
         entries = bundle.infolist()
         _require_small(sum(entry.file_size for entry in entries), source)
         if any(Path(entry.filename).is_absolute() or ".." in Path(entry.filename).parts for entry in entries):
@@ -309,22 +349,49 @@ def _fetch(source: str, temporary: Path, reporter: Reporter) -> Path:
 
 
 def _download(address: str, target: Path, reporter: Reporter) -> None:
-    try:
+    with _readable_address(address):
         # The scheme was checked by the caller; proxies come from the environment as usual.
-        with urllib.request.urlopen(address, timeout=30) as response, target.open("wb") as stream:  # noqa: S310
-            total = int(response.headers.get("Content-Length") or 0)
-            received = 0
-            while block := response.read(1 << 18):
-                received += len(block)
-                _require_small(received, address)
-                stream.write(block)
-                reporter.progress("download", 0.9 * received / total if total else 0.0)
-    except (urllib.error.URLError, TimeoutError) as error:
-        raise InputError(
-            f"{address}: cannot be downloaded ({error}).", "Download it by hand, install the file."
-        ) from error
+        response = urllib.request.urlopen(address, timeout=30)  # noqa: S310
+    with response, target.open("wb") as stream:
+        total = int(response.headers.get("Content-Length") or 0)
+        received = 0
+        while block := _next_block(response, address):
+            received += len(block)
+            _require_small(received, address)
+            stream.write(block)
+            reporter.progress("download", 0.9 * received / total if total else 0.0)
     if total and received != total:
         raise InputError(f"{address}: the download ended early ({received} of {total} bytes).", "Try again.")
+
+
+def _next_block(response: http.client.HTTPResponse, address: str) -> bytes:
+    with _readable_address(address):
+        return response.read(1 << 18)
+
+
+@contextmanager
+def _readable_address(address: str) -> Iterator[None]:
+    """Turn what goes wrong in the network, or with the address itself, into an `InputError`."""
+    try:
+        yield
+    except (OSError, ValueError, http.client.HTTPException) as error:  # of OSError: URLError, TimeoutError
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{address}: cannot be downloaded ({reason}).", "Download it by hand, install the file."
+        ) from error
+
+
+@contextmanager
+def _readable_archive(source: str) -> Iterator[None]:
+    """Turn what makes a .zip file unreadable into an `InputError`."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        raise InputError(f"{source}: the .zip file is damaged.", "Copy or download it again.") from error
+    except RuntimeError as error:  # also NotImplementedError
+        raise InputError(
+            f"{source}: the .zip file is encrypted or compressed in an unknown way.", "Unpack it, install the folder."
+        ) from error
 
 
 def _require_small(size: int, source: str) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from HierSynthLib.case import Role
 from HierSynthLib.errors import DeviceError
-from HierSynthLib.preparation import PreparedCase
 from HierSynthLib.progress import Reporter
 from HierSynthLib.synthesis.device import batch_size, deterministic, is_out_of_memory, precision
 from HierSynthLib.synthesis.memory import reused_memory
@@ -40,11 +40,24 @@ class Maps:
     device: torch.device
 
 
-def synthesise(prepared: PreparedCase, model: LoadedModel, device: torch.device, reporter: Reporter) -> Maps:
+def synthesise(
+    sequences: Mapping[Role, NDArray[np.floating]],
+    brain: NDArray[np.bool_],
+    model: LoadedModel,
+    device: torch.device,
+    reporter: Reporter,
+) -> Maps:
     """Run the two-stage network over every slice that contains brain.
 
     z = 0 and no noise inputs: the same input, model and device give the same result. When the device's memory is full
     the batch is halved, and at one slice the work moves to the CPU; both are reported as warnings.
+
+    Args:
+        sequences: normalised volumes (I, J, K) on the working grid, by role.
+        brain: (I, J, K), the brain on the working grid.
+        model: the network and its settings.
+        device: where to compute.
+        reporter: told about the stage "synthesis".
 
     Raises:
         DeviceError: the machine's memory does not suffice either.
@@ -52,15 +65,15 @@ def synthesise(prepared: PreparedCase, model: LoadedModel, device: torch.device,
     """
     settings = model.settings
     stacks = SliceStacks(
-        prepared.sequences,
-        prepared.brain,
+        sequences,
+        brain,
         order=settings.sequences,
         slices=model.network.config.slices,
         step=settings.slice_step,
         multiple=model.network.stride,
     )
-    centres = occupied_slices(prepared.brain)
-    outputs = np.zeros((3, prepared.brain.shape[2], *stacks.shape), np.float32)
+    centres = occupied_slices(brain)
+    outputs = np.zeros((3, brain.shape[2], *stacks.shape), np.float32)
 
     def run(batch: Sequence[int], on: torch.device) -> None:
         picture = torch.from_numpy(stacks.batch(batch)).to(on, memory_format=torch.channels_last)
@@ -74,10 +87,10 @@ def synthesise(prepared: PreparedCase, model: LoadedModel, device: torch.device,
         slice_bytes = 4 * math.prod(stacks.padded) * model.network.config.inputs * ACTIVATIONS
         used = _in_batches(run, [int(k) for k in centres], device, batch_size(device, slice_bytes), reporter)
 
-    brain = prepared.brain
-    global_map, residual, log_scale = (np.moveaxis(planes, 0, 2) * brain for planes in outputs)
-    global_map = np.clip(global_map, 0.0, settings.ceiling)
-    synthetic = np.clip(global_map + residual, 0.0, settings.ceiling)
+    base, residual, log_scale = (np.moveaxis(planes, 0, 2) * brain for planes in outputs)
+    # The sum is clipped, as in training; the global map is clipped on its own, and the stored residual is what is left.
+    synthetic = np.clip(base + residual, 0.0, settings.ceiling)
+    global_map = np.clip(base, 0.0, settings.ceiling)
     # Laplace error of scale b: P(|e| > t) = exp(−t/b), so the interval's half-width is −b·ln(1 − interval).
     half_width = -math.log1p(-settings.interval) * settings.uncertainty_scale
     uncertainty = np.minimum(np.exp(log_scale) * half_width, settings.ceiling) * brain

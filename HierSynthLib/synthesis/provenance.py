@@ -65,6 +65,7 @@ def describe_run(
         "inputs": inputs,
         "outputs": files,
         "units": "nrCBV (mean contralateral NAWM = 1)",
+        "interval": interval,
         "uncertainty": f"half-width of the {interval:.0%} interval, nrCBV",
         "device": device,
         "preparation": {
@@ -86,10 +87,18 @@ def describe_run(
         "libraries": {
             "python": platform.python_version(),
             "platform": sys.platform,
-            **{name: importlib.metadata.version(name) for name in LIBRARIES},
+            **{name: _version(name) for name in LIBRARIES},
         },
         "warnings": warnings,
     }
+
+
+def _version(name: str) -> str:
+    """The version of an installed package; some interpreters carry packages without their metadata."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def hash_input(path: Path) -> str:

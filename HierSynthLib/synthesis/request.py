@@ -63,10 +63,10 @@ class SynthesisRequest:
                 raise InputError(f"Parameter '{key}' of a synthesis is {value!r}.", f"Give a {known[key].__name__}.")
         if "output" not in parameters or "inputs" not in parameters:
             raise InputError("A synthesis needs 'inputs' and 'output'.", "Give both.")
-        files = {_role(name): Path(path) for name, path in parameters["inputs"].items()}
+        files = {role: Path(path) for role, path in _texts(parameters, "inputs").items()}
         if not any(role in files for role in SEQUENCES):
             raise InputError("No sequence is given.", f"Give at least one of {', '.join(SEQUENCES)}.")
-        units = {_role(name): str(words) for name, words in parameters.get("units", {}).items()}
+        units = _texts(parameters, "units")
         reference = parameters.get("reference")
         chosen = _role(reference) if reference else None
         if chosen is not None and (chosen not in files or chosen not in SEQUENCES):
@@ -89,6 +89,14 @@ class SynthesisRequest:
             register=bool(parameters.get("register", True)),
             format=form,
         )
+
+
+def _texts(parameters: Mapping[str, Any], key: str) -> dict[Role, str]:
+    texts = {_role(name): text for name, text in parameters.get(key, {}).items()}
+    for role, text in texts.items():
+        if not isinstance(text, str):
+            raise InputError(f"Parameter '{key}' of a synthesis is {text!r} for {role}.", "Give a str.")
+    return texts
 
 
 def _role(name: str) -> Role:

@@ -56,6 +56,8 @@ class WorkerClient:
         self._process: WorkerProcess | None = None
         self._last_process: WorkerProcess | None = None  # whose log it is
         self._ready = False
+        self._condemned = False  # the process is being ended: it gets no more jobs
+        self._pids: set[int] = set()
         self._waiting: deque[messages.Run] = deque()
         self._active: messages.Run | None = None
         self._started = False
@@ -79,6 +81,12 @@ class WorkerClient:
         """The process's number, while there is one."""
         process = self._process
         return process.pid if process else None
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """The numbers that the processes so far gave as their own (those of a launcher in between are not theirs)."""
+        with self._lock:
+            return frozenset(self._pids)
 
     @property
     def log(self) -> list[str]:
@@ -175,7 +183,7 @@ class WorkerClient:
     # --- called with the lock held -----------------------------------------------------------------------------------
 
     def _next_job(self) -> None:
-        while self._active is None and self._waiting:
+        while self._active is None and self._waiting and not self._condemned:
             self._active = self._waiting.popleft()
             self._started = self._cancelling = False
             try:
@@ -207,6 +215,7 @@ class WorkerClient:
                 return
             if isinstance(event, messages.Ready):
                 self._ready = True
+                self._pids.add(event.pid)
             elif isinstance(event, messages.Started):
                 self._started = True
             if job is not None and isinstance(event, _LAST):
@@ -217,14 +226,19 @@ class WorkerClient:
 
     def _end_active(self, job: str) -> None:
         with self._lock:
-            process = self._process if self._active is not None and self._active.job == job else None
-        if process is not None:
-            process.note(f"client: the job {job} did not stop when asked, so the process tree is ended")
-            process.end()
+            process = self._process
+            if process is None or self._active is None or self._active.job != job:
+                return
+            # Ending takes time, so it happens without the lock. The job may answer meanwhile; the next one must not
+            # start in this process then.
+            self._condemned = True
+        process.note(f"client: the job {job} did not stop when asked, so the process tree is ended")
+        process.end()
 
     def _ended(self, process: WorkerProcess, code: int) -> None:
         with self._lock:
             self._process = None
+            condemned, self._condemned = self._condemned, False
             if self._active is not None:
                 job = self._active.job
                 if self._cancelling:
@@ -235,7 +249,7 @@ class WorkerClient:
                     self._active = None
                 else:
                     self._finish(self._death(process, code, job))
-            elif not self._closed:
+            elif not self._closed and not condemned:
                 self._events.put(self._death(process, code, None))
             self._next_job()
 

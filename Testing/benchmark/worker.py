@@ -5,15 +5,16 @@ python -m Testing.benchmark.worker
 
 from __future__ import annotations
 
-import os
 import random
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from HierSynthLib.worker.client import WorkerClient
 from HierSynthLib.worker.messages import Cancelled, Failed, Progress, Result
-from Testing.benchmark.measure import print_table, run_command
+from Testing.benchmark.measure import print_table, run_command, tree_memory
 from Testing.benchmark.synthesis import COMMAND, parameters, spread
 
 CANCELS = 10
@@ -30,8 +31,9 @@ def seconds_to_cancel(client: WorkerClient, settings: dict[str, object], fractio
             break
     begun = time.perf_counter()
     client.cancel(job)
-    while not isinstance(client.next_event(30), Cancelled):
-        pass
+    while not isinstance(event := client.next_event(30), Cancelled):
+        if event is None or isinstance(event, (Failed, Result)):
+            raise SystemExit(f"not cancelled: {event}")
     return time.perf_counter() - begun
 
 
@@ -43,17 +45,15 @@ def seconds_to_end(client: WorkerClient, settings: dict[str, object]) -> float:
     pid = client.pid
     begun = time.perf_counter()
     client.close()
-    while pid is not None and _exists(pid):
+    while pid is not None and tree_memory(pid):
         time.sleep(0.01)
     return time.perf_counter() - begun
 
 
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def seconds_to_import(module: str) -> float:
+    """Seconds that a fresh interpreter needs for the light half, beyond its own start."""
+    program = f"import time; begun = time.perf_counter(); import {module}; print(time.perf_counter() - begun)"
+    return float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)
 
 
 def main() -> None:
@@ -70,18 +70,18 @@ def main() -> None:
             ]
         ends = [seconds_to_end(WorkerClient(), parameters(case, folder / f"e{n}")) for n in range(3)]
         starts = [run_command([*COMMAND, "--help"]).seconds for _ in range(5)]
-        left = sorted(path.name for path in folder.iterdir())
+        left = sorted(path.name for path in folder.iterdir() if path != case)
+    imports = [seconds_to_import("HierSynthLib.case, HierSynthLib.worker.client") for _ in range(7)]
+    numpy = [seconds_to_import("numpy") for _ in range(7)]
     print_table(
         "Worker",
         [
             (f"cancel of a full synthesis at {CANCELS} random moments", "≤ 1 s", spread(cancels, 2)),
             ("process tree gone after closing the client in mid-job", "≤ 3 s", spread(ends, 2)),
             ("`hiersynth --help`", "–", spread(starts, 2)),
-            (
-                "left in the output folder by the cancelled jobs",
-                "nothing",
-                str(left[1:]) if left != ["case"] else "nothing",
-            ),
+            ("left in the output folder by the cancelled jobs", "nothing", ", ".join(left) or "nothing"),
+            ("import of the light half (case, worker.client)", "≤ 0.3 s", spread(imports, 2)),
+            ("of which numpy alone", "–", spread(numpy, 2)),
         ],
     )
 

@@ -11,15 +11,16 @@ from scipy import ndimage
 from skimage.metrics import structural_similarity
 
 from HierSynthLib.case import SEQUENCES, Role
-from HierSynthLib.errors import InputError
+from HierSynthLib.errors import InputError, OutputError
 from HierSynthLib.synthesis.model import load_model
 from HierSynthLib.synthesis.networks import NetworkConfig
 from HierSynthLib.synthesis.package import METADATA
+from HierSynthLib.synthesis.pipeline import Maps
 from Training import losses
 from Training.augmentation import augment
 from Training.config import AugmentationConfig, TrainingConfig, read_config
 from Training.dataset import Patient, SliceSampler, low_pass
-from Training.export import conformal_scale, measure
+from Training.export import interval_factor, measure
 from Training.train import Ema, TrainingDivergedError, global_loss, run_stage, train
 
 FEW_STEPS = """
@@ -58,6 +59,11 @@ def test_the_shipped_config_is_valid():
         ("spacing_mm: [3]", "three values"),
         ("data: 3", "settings expected"),
         ("- a\n- b", "no settings"),
+        ("network: {slices: 4}", "'slices' is even"),
+        ("network: {spatial_dims: 3}", "three-dimensional"),
+        ("network: {sequences: 3}", "'sequences' must be 4"),
+        ("data: {phantoms: 0}", "at least 1"),
+        ("local_stage: {batch: 0}", "at least 1"),
         ("seed: [1", "not valid YAML"),
     ],
 )
@@ -174,16 +180,20 @@ def test_augmentation_keeps_zeros_and_one_sequence():
     assert torch.equal(augment(x, network, plain, torch.Generator()), x)
 
 
-def test_conformal_scale_covers_the_interval():
+def test_the_factor_makes_the_interval_cover():
     random = np.random.default_rng(7)
     patient = simple_patient((40, 40, 20))
-    scale = np.full(patient.cbv.shape, 0.3, np.float32)
-    maps = {"final": patient.cbv + random.laplace(0, 0.6, patient.cbv.shape).astype(np.float32), "scale": scale}
-    factor = conformal_scale([maps], [patient])
+    final = patient.cbv + random.laplace(0, 0.6, patient.cbv.shape).astype(np.float32)
+    half_width = np.full(patient.cbv.shape, -0.3 * math.log(0.2), np.float32)
+    maps = Maps(final, final + 1, final * 0, half_width, 0.8, torch.device("cpu"))
+    factor = interval_factor([maps], [patient])
     assert factor == pytest.approx(2.0, rel=0.03), "the errors are twice as wide as the scale says"
-    scores = measure(maps | {"global": maps["final"]}, patient, factor)
-    assert scores["coverage of the 80 % interval"] == pytest.approx(0.8, abs=0.005)
+    scores = measure(maps, patient, factor)
+    assert scores["coverage of the 80% interval"] == pytest.approx(0.8, abs=0.005)
     assert scores["MAE, brain (nrCBV)"] == pytest.approx(0.6, rel=0.03)
+    inside = final[patient.lesion].mean() / patient.cbv[patient.lesion].mean()
+    assert scores["mean synthetic / mean true nrCBV, lesion"] == pytest.approx(inside, rel=1e-5)
+    assert interval_factor([], []) == 1.0
 
 
 def test_the_average_follows_the_weights():
@@ -222,7 +232,10 @@ def test_a_few_steps_make_a_verified_package(run):
 
 def test_the_same_seed_trains_the_same_weights(run, capsys):
     package, config, folder = run
-    first = {name: value.clone() for name, value in load_model(package).network.state_dict().items()}
+    first = load_model(package).network.state_dict()
+    with pytest.raises(OutputError, match="exists already"):
+        train(config, folder / "run", workers=1)
+    package.rename(folder / "first")
     again = load_model(train(config, folder / "run", workers=1)).network.state_dict()
     assert all(torch.equal(value, again[name]) for name, value in first.items())
 
@@ -234,7 +247,7 @@ def test_training_lowers_the_loss(run, capsys):
     longer = dataclasses.replace(
         config, global_stage=dataclasses.replace(config.global_stage, steps=75), local_stage=type(config.local_stage)()
     )
-    train(longer, folder / "run", workers=1)
+    train(dataclasses.replace(longer, name="longer"), folder / "run", workers=1)
     lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("global")]
     values = [float(line[line.index("loss") + 1]) for line in lines]
     assert values[-1] < 0.8 * values[0]
