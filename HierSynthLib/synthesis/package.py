@@ -336,6 +336,7 @@ def _fetch(source: str, temporary: Path, reporter: Reporter) -> Path:
     if not zipfile.is_zipfile(archive):
         raise InputError(f"{source}: neither a model folder nor a .zip file.", "Give one of the two or an address.")
     unpacked = temporary / "unpacked" / archive.stem
+    unpacked.mkdir(parents=True)
     with _readable_archive(source), zipfile.ZipFile(archive) as bundle:
         entries = bundle.infolist()
         _require_small(sum(entry.file_size for entry in entries), source)
@@ -352,8 +353,8 @@ def _download(address: str, target: Path, reporter: Reporter) -> None:
     with _readable_address(address):
         # The scheme was checked by the caller; proxies come from the environment as usual.
         response = urllib.request.urlopen(address, timeout=30)  # noqa: S310
-    with response, target.open("wb") as stream:
         total = int(response.headers.get("Content-Length") or 0)
+    with response, target.open("wb") as stream:
         received = 0
         while block := _next_block(response, address):
             received += len(block)

@@ -231,11 +231,25 @@ def test_ctrl_c_stops_the_job_and_gives_code_130(capsys, monkeypatch, quick, tmp
 
 @pytest.mark.parametrize("out", ["x", "new/folders/x"])
 def test_a_worker_that_dies_leaves_nothing_half_written(capsys, quick, tmp_path, out):
-    (tmp_path / ".0123456789ab.tmp.x").mkdir()  # of somebody else
+    (tmp_path / f".{os.getpid()}-0123456789ab.tmp.x").mkdir()  # of somebody else
     before = sorted(tmp_path.rglob("*"))
     line = fails_in_one_line(capsys, ["phantom", tmp_path / out, "--seed", "15"])
     assert "The background process ended with exit code 3." in line
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_folder_that_another_process_is_filling_stays(capsys, quick, monkeypatch, tmp_path):
+    other = tmp_path / f".{os.getpid()}-0123456789ab.tmp.x"
+
+    def show_progress(display, stage, fraction, original=Display.progress):
+        original(display, stage, fraction)
+        if stage == "half-written":
+            other.mkdir()
+
+    monkeypatch.setattr(Display, "progress", show_progress)
+    fails_in_one_line(capsys, ["phantom", tmp_path / "x", "--seed", "15"])
+    assert other.is_dir()
+    assert sorted(tmp_path.iterdir()) == sorted([other, tmp_path / "model"])
 
 
 def test_a_deaf_job_is_ended_by_a_second_ctrl_c_and_leaves_nothing_half_written(monkeypatch, quick, tmp_path):
@@ -397,6 +411,14 @@ def test_a_model_is_installed_listed_shown_verified_and_removed(capsys, monkeypa
         weights.seek(-1, os.SEEK_END)
         weights.write(bytes([last[0] ^ 1]))
     assert "model.safetensors was altered" in fails_in_one_line(capsys, ["models", "verify", "tiny"])
+    assert main(["models", "list"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("tiny"))
+    assert "DAMAGED" in row
+    assert "model.safetensors was altered" in row
+    assert main(["models", "list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert "tiny" not in {model["name"] for model in listed["models"]}
+    assert "was altered" in listed["damaged"]["tiny"]
 
     assert main(["models", "remove", "tiny"]) == 0
     assert not installed.exists()

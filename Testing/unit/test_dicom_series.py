@@ -272,6 +272,32 @@ def cut_header(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:600])
 
 
+def raw(name: str, value: bytes) -> Callable[[Path], None]:
+    """Put bytes into an attribute that pydicom would refuse to write."""
+
+    def spoil(folder: Path) -> None:
+        path = folder / "IM0002.dcm"
+        image = pydicom.dcmread(path)
+        tag = pydicom.datadict.tag_for_keyword(name)
+        image[tag] = pydicom.dataelem.RawDataElement(
+            pydicom.tag.Tag(tag), pydicom.datadict.dictionary_VR(tag), len(value), value, 0, False, True
+        )
+        image.save_as(path)
+
+    spoil.__name__ = f"{name} {value!r}"
+    return spoil
+
+
+def no_rows(folder: Path) -> None:
+    change(folder / "IM0002.dcm", Rows=None)
+
+
+def no_transfer_syntax(folder: Path) -> None:
+    image = pydicom.dcmread(folder / "IM0002.dcm")
+    image.file_meta.TransferSyntaxUID = "1.2.3"
+    image.save_as(folder / "IM0002.dcm", implicit_vr=False, little_endian=True)
+
+
 BAD_FOLDERS: list[tuple[Callable[[Path], None], str]] = [
     (no_files, "no DICOM images"),
     (only_text, "no DICOM images"),
@@ -288,6 +314,15 @@ BAD_FOLDERS: list[tuple[Callable[[Path], None], str]] = [
     (multi_frame, "multi-frame"),
     (cut_pixels, r"IM0002\.dcm is cut off"),
     (cut_header, r"IM0002\.dcm is cut off"),
+    (no_transfer_syntax, r"IM0002\.dcm"),
+    (no_rows, r"IM0002\.dcm has no usable Rows"),
+    (raw("Rows", b"\1\0\2\0"), r"IM0002\.dcm has no usable Rows"),
+    (raw("NumberOfFrames", b"one "), r"IM0002\.dcm has no usable NumberOfFrames"),
+    (raw("PixelSpacing", b"1\\wide"), r"IM0002\.dcm has no usable PixelSpacing"),
+    (raw("ImageOrientationPatient", b"1\\0\\0 "), r"IM0002\.dcm has no usable ImageOrientationPatient"),
+    (raw("ImagePositionPatient", b"1\\0 "), "without position"),
+    (raw("RescaleSlope", b"steep "), r"IM0002\.dcm has no usable RescaleSlope"),
+    (raw("InstanceNumber", b"two "), r"IM0002\.dcm has no usable InstanceNumber"),
 ]
 
 

@@ -1,13 +1,14 @@
 """Results are whole or absent."""
 
 import errno
+import os
 import resource
 from pathlib import Path
 
 import pytest
 
 from HierSynthLib.errors import Cancelled, OutputError
-from HierSynthLib.files import atomic_file, atomic_folder, write_text_atomically
+from HierSynthLib.files import atomic_file, atomic_folder, unfinished, write_text_atomically
 
 
 def names(folder: Path) -> list[str]:
@@ -202,3 +203,53 @@ def test_the_working_folder_and_mounted_disks_are_not_replaced(tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OutputError, match="cannot be replaced as a whole"), atomic_folder(Path()):
         pass
+
+
+# --- two programs that write the same ---
+
+
+def test_a_file_that_another_program_made_meanwhile_stays(tmp_path: Path) -> None:
+    def write(links: bool) -> None:
+        with atomic_file(tmp_path / f"{links}.txt") as temporary:
+            temporary.write_text("ours")
+            (tmp_path / f"{links}.txt").write_text("theirs")
+
+    with pytest.raises(OutputError, match=r"True\.txt exists already"):
+        write(links=True)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(os, "link", refuse_links)
+        with pytest.raises(OutputError, match=r"False\.txt exists already"):
+            write(links=False)
+        write_text_atomically(tmp_path / "free.txt", "ours")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "True.txt": "theirs", "False.txt": "theirs", "free.txt": "ours",
+    }  # fmt: skip
+
+
+def refuse_links(*_args: object) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")  # what a FAT disk answers
+
+
+@pytest.mark.parametrize("empty_before", [False, True])
+def test_a_folder_that_another_program_filled_meanwhile_stays(tmp_path: Path, empty_before: bool) -> None:
+    target = tmp_path / "case"
+    if empty_before:
+        target.mkdir()
+
+    def write() -> None:
+        with atomic_folder(target) as temporary:
+            (temporary / "ours.txt").write_text("ours")
+            target.mkdir(exist_ok=True)
+            (target / "theirs.txt").write_text("theirs")
+
+    with pytest.raises(OutputError, match="not empty any more"):
+        write()
+    assert names(target) == ["theirs.txt"]
+    assert names(tmp_path) == ["case"]
+
+
+def test_what_is_unfinished_has_the_number_of_its_process(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "case") as temporary, atomic_folder(tmp_path / "case 2"):
+        assert unfinished(tmp_path / "case") == {temporary: os.getpid()}
+    assert unfinished(tmp_path / "case") == {}
+    assert unfinished(tmp_path / "nowhere" / "case") == {}

@@ -117,6 +117,17 @@ def test_cancel_leaves_nothing(tmp_path, stage):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_cancel_at_the_very_end_leaves_nothing_either(tmp_path):
+    class AtTheEnd(_Stopper):
+        def progress(self, stage, fraction):
+            if fraction == 1.0:
+                raise Cancelled
+
+    with pytest.raises(Cancelled):
+        write_phantom(tmp_path / "case", seed=1, grade="none", size="small", reporter=AtTheEnd(None))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_progress_rises_from_nothing_to_all(tmp_path):
     reporter = _Stopper(None)
     write_phantom(tmp_path / "case", seed=1, grade="none", size="small", reporter=reporter)

@@ -22,9 +22,9 @@ from Testing.conftest import write_tiny_model
 SEQUENCE_NAMES = ("T1", "T2", "FLAIR", "ADC")
 
 
-def parameters(case: Path, out: Path, model: Path, **changes):
+def parameters(case: Path, out: Path, model_folder: Path, **changes):
     inputs = {name: str(case / f"{name}.nii.gz") for name in SEQUENCE_NAMES}
-    values = {"inputs": inputs, "output": str(out), "model": str(model), "device": "cpu", "simulated": True}
+    values = {"inputs": inputs, "output": str(out), "model": str(model_folder), "device": "cpu", "simulated": True}
     return values | {"register": False} | changes
 
 

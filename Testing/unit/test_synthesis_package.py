@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from HierSynthLib.errors import InputError, ModelError, OutputError
+from HierSynthLib.errors import Cancelled, InputError, ModelError, OutputError
 from HierSynthLib.progress import Silent
 from HierSynthLib.synthesis import package
 from HierSynthLib.synthesis.model import load_model
@@ -24,6 +24,7 @@ from HierSynthLib.synthesis.package import (
     METADATA,
     WEIGHTS,
     ModelSettings,
+    damaged_models,
     find_model,
     install_model,
     list_models,
@@ -193,6 +194,9 @@ def web_server(tmp_path):
             pass
 
         def send_head(self):
+            if "garbled" in self.path:
+                self.wfile.write(b"HTTP/1.1 two hundred\r\n\r\n")
+                return None
             if "truncated" in self.path:
                 self.send_response(200)
                 self.send_header("Content-Length", "100000")
@@ -214,7 +218,7 @@ def test_install_from_an_address(tiny_model, web_server, user_data):
     folder, address = web_server
     zipped(tiny_model, folder / "tiny.zip")
     assert install_model(f"{address}/tiny.zip", Silent()).name == "tiny"
-    for wrong in ("absent.zip", "truncated.zip"):
+    for wrong in ("absent.zip", "truncated.zip", "garbled.zip", "with a blank.zip"):
         with pytest.raises(InputError, match=wrong):
             install_model(f"{address}/{wrong}", Silent())
     assert [p.name for p in (user_data / "Models").iterdir()] == ["tiny"], "no remains of what failed"
@@ -279,3 +283,122 @@ def test_find_lists_what_is_installed(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match="'absent' is not installed") as caught:
         find_model("absent")
     assert "shipped" in caught.value.hint
+
+
+def test_a_connection_that_is_reset_is_the_source_s_fault(monkeypatch, web_server, user_data):
+    folder, address = web_server
+    (folder / "tiny.zip").write_bytes(b"PK")
+
+    def reset(*_arguments):
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", reset)
+    with pytest.raises(InputError, match=r"tiny\.zip: cannot be downloaded .*reset by peer"):
+        install_model(f"{address}/tiny.zip", Silent())
+    assert list((user_data / "Models").iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["http://[half/x.zip", "http://a..b/x.zip", "https://"])
+def test_an_impossible_address(address):
+    with pytest.raises(InputError, match="cannot be downloaded"):
+        install_model(address, Silent())
+
+
+def flip_in_the_weights(archive):
+    """Damage the compressed data itself, so that it cannot be unpacked."""
+    with zipfile.ZipFile(archive) as bundle:
+        start = next(entry.header_offset for entry in bundle.infolist() if entry.filename.endswith(WEIGHTS))
+    content = bytearray(archive.read_bytes())
+    content[start + 100 : start + 140] = b"\xff" * 40
+    archive.write_bytes(content)
+
+
+def mark_as_encrypted(archive):
+    content = archive.read_bytes()
+    for signature, position in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = content.index(signature) + position
+        content = content[:start] + b"\x01" + content[start + 1 :]
+    archive.write_bytes(content)
+
+
+def empty(archive):
+    zipfile.ZipFile(archive, "w").close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "words"),
+    [
+        (flip_in_the_weights, InputError, "damaged"),
+        (mark_as_encrypted, InputError, "encrypted"),
+        (empty, ModelError, "missing"),
+    ],
+)
+def test_an_archive_that_cannot_be_unpacked(tiny_model, tmp_path, user_data, spoil, error, words):
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for path in sorted(tiny_model.rglob("*")):
+            bundle.write(path, path.relative_to(tiny_model)) if path.is_file() else None
+    spoil(archive)
+    with pytest.raises(error, match=words):
+        install_model(str(archive), Silent())
+    assert list((user_data / "Models").iterdir()) == []
+
+
+def test_cancel_at_the_very_end_installs_nothing(tiny_model, user_data):
+    class AtTheEnd(Silent):
+        def progress(self, stage, fraction):
+            if fraction == 1.0:
+                raise Cancelled
+
+    with pytest.raises(Cancelled):
+        install_model(str(tiny_model), AtTheEnd())
+    assert list((user_data / "Models").iterdir()) == []
+
+
+@pytest.mark.parametrize("lost", [METADATA, WEIGHTS])
+def test_a_damaged_model_is_named_and_can_be_replaced(tmp_path, monkeypatch, tiny_model, user_data, lost):
+    write_tiny_model(tmp_path / "resources" / "Models" / "tiny")
+    monkeypatch.setattr(package, "resources_folder", lambda: tmp_path / "resources")
+    folder = install_model(str(tiny_model), Silent()).folder
+    (folder / lost).unlink()
+    assert list_models() == []
+    assert list(damaged_models()) == ["tiny"]
+    assert lost in damaged_models()["tiny"]
+    assert find_model("tiny") == folder
+    with pytest.raises(OutputError, match="installed already") as caught:
+        install_model(str(tiny_model), Silent())
+    assert "hiersynth models remove tiny" in caught.value.hint
+    assert remove_model("tiny") == folder
+    assert list((user_data / "Models").iterdir()) == []
+    assert damaged_models() == {}
+    assert not list_models()[0].folder.is_relative_to(user_data)
+    assert install_model(str(tiny_model), Silent()).folder == folder
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden"])
+def test_only_a_model_can_be_removed(user_data, name):
+    (user_data / "Models" / ".hidden").mkdir(parents=True)
+    with pytest.raises(ModelError, match="not installed by the user"):
+        remove_model(name)
+    assert (user_data / "Models" / ".hidden").is_dir()
+
+
+def test_a_model_that_cannot_be_removed_stays_whole(tiny_model, monkeypatch):
+    info = install_model(str(tiny_model), Silent())
+
+    def refuse(self, target):
+        raise PermissionError(13, "in use", str(self))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OutputError, match="cannot be removed: in use"):
+        remove_model("tiny")
+    assert list_models()[0] == info
+
+
+def test_hidden_files_of_the_system_do_no_harm(tiny_model):
+    before = (tiny_model / CHECKSUMS).read_text()
+    (tiny_model / ".DS_Store").write_bytes(b"Bud1")
+    (tiny_model / "docs" / "._README.md").write_bytes(b"x")
+    assert verify_model(tiny_model).name == "tiny"
+    write_checksums(tiny_model)
+    assert (tiny_model / CHECKSUMS).read_text() == before

@@ -3,6 +3,7 @@
 import errno
 import gzip
 import json
+import os
 import pickle
 import sys
 from collections.abc import Callable
@@ -206,6 +207,9 @@ def test_round_trip_keeps_values_type_and_place(
 ) -> None:
     assume(suffix in (".nrrd", ".npy") or array.shape[-1] > 1)
     path = tmp_path / f"volume{suffix}"
+    if suffix == ".npy":
+        for file in (path, path.with_suffix(".json")):
+            file.unlink(missing_ok=True)
     write_volume(Volume(array, affine, "nrCBV"), path, overwrite=True)
     volume = read_volume(path)
     assert np.array_equal(volume.array, array)
@@ -479,6 +483,23 @@ def a_pickle(path: Path) -> None:
     path.write_bytes(pickle.dumps({"affine": 1}))
 
 
+def an_archive_of_arrays(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, RNG_ARRAY)
+
+
+def mha_with(field: bytes, value: bytes) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        sitk.WriteImage(sitk.GetImageFromArray(RNG_ARRAY), str(path))
+        lines = path.read_bytes().split(b"\n")
+        number = next(number for number, line in enumerate(lines) if line.startswith(field))
+        lines[number] = field + b" = " + value
+        path.write_bytes(b"\n".join(lines))
+
+    make.__name__ = f"{field.decode()} {value.decode()}"
+    return make
+
+
 def an_array_of_one_dimension(path: Path) -> None:
     np.save(path, np.zeros(4))
 
@@ -518,11 +539,15 @@ BAD_FILES = [
     ("image.nrrd", flat_nrrd, "2-D"),
     ("image.mha", cut_mha, "cut off"),
     ("image.mha", cut_compressed_mha, "cut off"),
+    *(("image.mha", mha_with(b"DimSize", size), "damaged") for size in (b"-1 5 5", b"0 5 5", b"5 5", b"2 2 2 2", b"")),
+    ("image.mha", mha_with(b"ElementSpacing", b"1"), "damaged"),
+    ("image.mha", mha_with(b"Offset", b"0"), "damaged"),
     ("image.npy", array_without_sidecar, "image.json does not exist"),
     ("image.npy", array_with_a_bad_sidecar, r"image\.json does not give the affine"),
     ("image.npy", array_with_a_sheared_sidecar, "sheared"),
     ("image.npy", pickled_objects, "not a NumPy array of numbers"),
     ("image.npy", a_pickle, "not a NumPy array"),
+    ("image.npy", an_archive_of_arrays, "not a NumPy array"),
     ("image.npy", an_array_of_one_dimension, "no volume"),
 ]
 
@@ -597,6 +622,27 @@ def test_a_blocked_sidecar_leaves_no_array(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"map\.json exists already"):
         write_volume(Volume(RNG_ARRAY), tmp_path / "map.npy")
     assert [path.name for path in tmp_path.iterdir()] == ["map.json"]
+
+
+def test_a_pair_is_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "map.npy"
+    write_volume(Volume(RNG_ARRAY, units="nrCBV"), path)
+    with pytest.raises(OutputError, match=r"map\.npy exists already"):
+        write_volume(Volume(RNG_ARRAY + 1, units="s"), path, overwrite=True)
+    assert np.array_equal(read_volume(path).array, RNG_ARRAY)
+    assert read_volume(path).units == "nrCBV"
+
+
+def test_an_array_that_cannot_be_placed_leaves_no_sidecar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(source: Path, target: Path, original: Callable[[Path, Path], None] = os.link) -> None:
+        if target.suffix == ".npy":
+            target.write_bytes(b"of another program")
+        original(source, target)
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(OutputError, match=r"map\.npy exists already"):
+        write_volume(Volume(RNG_ARRAY), tmp_path / "map.npy")
+    assert [path.name for path in tmp_path.iterdir()] == ["map.npy"]
 
 
 def test_reading_needs_no_simpleitk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from HierSynthLib.errors import WorkerError
 from HierSynthLib.worker import messages
 from HierSynthLib.worker.client import WorkerClient
 from HierSynthLib.worker.messages import Cancelled, Failed, Progress, Ready, Result, Started, Warned
+from HierSynthLib.worker.process import WorkerProcess
 
 FAULTY_WORKER = str(Path(__file__).parents[1] / "fixtures" / "faulty_worker.py")
 PATIENCE = 60  # seconds; a loaded machine is slow, but an event that does not come must not hang the suite
@@ -187,7 +188,7 @@ def test_cancelling_what_has_ended_does_nothing(client):
 
 
 def test_a_deaf_job_is_ended_with_its_process_tree(client):
-    job, other = client.submit("deaf", {}), client.submit("identify", {})
+    job = client.submit("deaf", {})
     warned, _ = wait_for(client, Warned)
     tree = [client.pid, *map(int, warned.message.split())]
     assert all(map(is_running, tree))
@@ -196,9 +197,34 @@ def test_a_deaf_job_is_ended_with_its_process_tree(client):
     assert outcome(client, job) == Cancelled(job)
     wait_until_gone(tree)
     assert time.monotonic() - start >= 1.0  # it had its grace
-    assert "did not stop when asked" in "".join(client.log) or client.pid != tree[0]
-    result = outcome(client, other)  # the job behind it runs in a new process
+    assert f"the job {job} did not stop when asked" in "".join(client.log)
+    result = outcome(client, client.submit("identify", {}))  # the next job runs in a new process
     assert result.result["pid"] not in tree
+
+
+def test_a_job_that_answers_while_its_process_is_being_ended_does_not_cost_the_next_one(client, monkeypatch):
+    ending, answered = threading.Event(), threading.Event()
+
+    def end(process, original=WorkerProcess.end):
+        ending.set()
+        assert answered.wait(PATIENCE)
+        original(process)
+
+    monkeypatch.setattr(WorkerProcess, "end", end)
+    job, other = client.submit("slow", {}), client.submit("identify", {})
+    wait_for(client, Progress)
+    pid = client.pid
+    os.kill(pid, signal.SIGSTOP)  # it cannot answer before its end is decided
+    client.cancel(job, grace=0)
+    assert ending.wait(PATIENCE)
+    os.kill(pid, signal.SIGCONT)
+    assert outcome(client, job) == Cancelled(job)
+    time.sleep(0.2)  # for the next one to start in the wrong process
+    answered.set()
+    result, before = wait_for(client, Result, other)
+    assert result.result["pid"] != pid
+    assert not [event for event in before if isinstance(event, Failed)]
+    assert client.pids == {pid, result.result["pid"]}
 
 
 def test_a_second_cancel_without_grace_ends_it_at_once(client):
