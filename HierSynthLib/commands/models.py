@@ -54,7 +54,7 @@ def install_command(
     debug: Debug = False,
 ) -> None:
     """Install a model into your own data folder."""
-    from HierSynthLib.synthesis.package import install_model
+    from HierSynthLib.synthesis.installation import install_model
 
     with Display("install") as display:
         info = install_model(source, display)
@@ -68,7 +68,7 @@ def remove_command(
     debug: Debug = False,
 ) -> None:
     """Remove a model that you installed."""
-    from HierSynthLib.synthesis.package import remove_model
+    from HierSynthLib.synthesis.installation import remove_model
 
     folder = remove_model(name)
     print_result({"removed": str(folder)}, [f"Removed {folder}."], json=json)

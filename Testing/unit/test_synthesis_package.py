@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from HierSynthLib.errors import Cancelled, InputError, ModelError, OutputError
 from HierSynthLib.progress import Silent
-from HierSynthLib.synthesis import package
+from HierSynthLib.synthesis import installation, package
+from HierSynthLib.synthesis.installation import install_model, remove_model
 from HierSynthLib.synthesis.model import load_model
 from HierSynthLib.synthesis.package import (
     CHECKSUMS,
@@ -26,9 +27,7 @@ from HierSynthLib.synthesis.package import (
     ModelSettings,
     damaged_models,
     find_model,
-    install_model,
     list_models,
-    remove_model,
     verify_model,
     write_checksums,
 )
@@ -244,7 +243,7 @@ def test_an_archive_cannot_write_outside(tiny_model, tmp_path, user_data):
 
 def test_a_huge_archive_is_refused_before_unpacking(tiny_model, tmp_path, monkeypatch):
     archive = zipped(tiny_model, tmp_path / "a.zip")
-    monkeypatch.setattr(package, "LARGEST_PACKAGE", 1000)
+    monkeypatch.setattr(installation, "LARGEST_PACKAGE", 1000)
     for source in (archive, tiny_model):
         with pytest.raises(InputError, match="larger than"):
             install_model(str(source), Silent())
