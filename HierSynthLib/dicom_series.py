@@ -6,6 +6,7 @@ Geometry and attributes follow DICOM PS3.3 C.7.6.2 (Image Plane Module) and C.8.
 from __future__ import annotations
 
 import hashlib
+import locale
 import struct
 import warnings
 from collections.abc import Callable
@@ -256,14 +257,16 @@ def _decompressed(path: Path) -> NDArray[Any]:
     data = path.read_bytes()
     if _END_OF_FRAGMENTS not in data[data.rfind(_PIXEL_DATA) :]:  # GDCM would fill up what is missing without a word
         raise InputError(f"{path} is cut off.", COPY_AGAIN)
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # a switch of the whole process, so it is put back
+    # Both are of the whole process, so they are put back: the switch for warnings, and the locale that GDCM changes.
+    shown, spoken = sitk.ProcessObject.GetGlobalWarningDisplay(), locale.setlocale(locale.LC_ALL)
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         array: NDArray[Any] = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))[0].T
     except RuntimeError as error:
         raise InputError(f"{path} is damaged or compressed in an unknown way.", EXPORT_AGAIN) from error
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+        locale.setlocale(locale.LC_ALL, spoken)
     return array.astype(np.float32) if array.dtype == np.float64 else array
 
 

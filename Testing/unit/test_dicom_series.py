@@ -1,5 +1,6 @@
 """DICOM series: read and written with the right geometry, checked with SimpleITK (GDCM) and pydicom."""
 
+import locale
 import shutil
 from collections.abc import Callable
 from itertools import product
@@ -15,6 +16,15 @@ from hypothesis import strategies as st
 from HierSynthLib.dicom_series import write_dicom_series
 from HierSynthLib.errors import InputError, OutputError
 from HierSynthLib.volume import Volume, read_volume, to_sitk
+
+
+@pytest.fixture(autouse=True)
+def same_locale():
+    """GDCM, which these tests use for comparison, changes the locale of the whole process."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)
+
 
 VALUES = np.random.default_rng(3).gamma(2, 1, size=(6, 5, 4)).astype(np.float32)
 VALUES[0] = 0
@@ -129,11 +139,14 @@ def test_a_series_written_by_gdcm_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("compressor", ["JPEG", "JPEG2000"])
 def test_a_compressed_series_is_read(tmp_path: Path, capfd: pytest.CaptureFixture[str], compressor: str) -> None:
     array = np.random.default_rng(8).integers(-900, 900, (64, 48, 3)).astype(np.int16)
+    spoken = locale.setlocale(locale.LC_ALL)
     write_with_gdcm(to_sitk(Volume(array)), tmp_path, compressor)
+    locale.setlocale(locale.LC_ALL, spoken)
     assert pydicom.dcmread(tmp_path / "0.dcm").file_meta.TransferSyntaxUID.is_compressed
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     assert np.array_equal(np.sort(read_volume(tmp_path).array, axis=None), np.sort(array, axis=None))
     assert sitk.ProcessObject.GetGlobalWarningDisplay() == shown
+    assert locale.setlocale(locale.LC_ALL) == spoken
     cut_pixels(tmp_path, "1.dcm")
     with pytest.raises(InputError, match=r"1\.dcm"):
         read_volume(tmp_path)

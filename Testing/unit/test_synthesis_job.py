@@ -329,7 +329,7 @@ def test_a_given_brain_mask_is_used(small_case, model, tmp_path):
     settings["inputs"]["brain_mask"] = str(tmp_path / "mask.nii.gz")
     answer = Synthesizer().run(settings, Silent())
     np.testing.assert_array_equal(read_volume(Path(answer["brain"])).array, mask)
-    assert json.loads(Path(answer["run"]).read_text())["preparation"]["brain_mask"]["method"] == "given"
+    assert json.loads(Path(answer["run"]).read_text(encoding="utf-8"))["preparation"]["brain_mask"]["method"] == "given"
 
 
 def test_stated_units_are_used_and_need_no_guess(small_case, model, tmp_path):

@@ -333,7 +333,7 @@ def nothing(path: Path) -> None:
 
 
 def a_text(path: Path) -> None:
-    path.write_text("This is not an image.\n" * 40)
+    path.write_text("This is not an image.\n" * 40, encoding="utf-8")
 
 
 def an_empty_file(path: Path) -> None:

@@ -46,7 +46,7 @@ def outcome(client, job):
 def is_running(pid):
     """Whether a process is there and no zombie (an orphan's zombie waits for the init process, not for us)."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
