@@ -147,10 +147,9 @@ def _read(request: SynthesisRequest, model: LoadedModel, reporter: Reporter) -> 
     volumes, problems = load_case(
         request.case, wanted, reference=request.reference, reporter=Part(reporter, 0.02, 0.05)
     )
-    for problem in problems:
-        if problem.severity == "warning":
-            reporter.warning(f"{problem.what} {problem.todo}".strip())
     require_usable(problems)
+    for problem in problems:
+        reporter.warning(f"{problem.what} {problem.todo}".strip())
     return volumes
 
 
