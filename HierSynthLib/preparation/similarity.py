@@ -10,11 +10,10 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from HierSynthLib.formats.common import LPS
 from HierSynthLib.preparation.grid import Grid
 from HierSynthLib.progress import Reporter
 
-# RAS ↔ LPS (SimpleITK): the first two axes change sign.
-RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Lengths inside SimpleITK are in units of about the radius of a head. So a step of the optimiser moves the surface of
 # the head about as far whether it shifts, turns or stretches it, and steps need no scaling.
 UNIT_MM = 80.0
@@ -25,7 +24,7 @@ _SEED = 20
 def to_image(array: NDArray[Any], grid: Grid) -> Any:
     """SimpleITK image (LPS, units of `UNIT_MM`) of an array (I, J, K) on a grid."""
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
-    lps = RAS_LPS @ grid.affine
+    lps = LPS @ grid.affine
     image.SetSpacing((grid.spacing / UNIT_MM).tolist())
     image.SetOrigin((lps[:3, 3] / UNIT_MM).tolist())
     image.SetDirection((lps[:3, :3] / grid.spacing).ravel().tolist())
@@ -34,7 +33,7 @@ def to_image(array: NDArray[Any], grid: Grid) -> Any:
 
 def to_units(vector: NDArray[np.float64]) -> list[float]:
     """Point or shift for SimpleITK (LPS, units of `UNIT_MM`) from RAS mm."""
-    return [float(x) for x in RAS_LPS[:3, :3] @ vector / UNIT_MM]
+    return [float(x) for x in LPS[:3, :3] @ vector / UNIT_MM]
 
 
 def to_ras(transform: Any) -> NDArray[np.float64]:
@@ -43,7 +42,7 @@ def to_ras(transform: Any) -> NDArray[np.float64]:
     matrix[:3, :3] = np.array(transform.GetMatrix()).reshape(3, 3)
     centre = np.array(transform.GetCenter())
     matrix[:3, 3] = UNIT_MM * (np.array(transform.GetTranslation()) + centre - matrix[:3, :3] @ centre)
-    return np.asarray(RAS_LPS @ matrix @ RAS_LPS)
+    return np.asarray(LPS @ matrix @ LPS)
 
 
 class Comparison:

@@ -11,9 +11,10 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from HierSynthLib.formats.common import LPS
 from HierSynthLib.preparation.grid import Grid, resample
 from HierSynthLib.preparation.morphology import closed, signed_distance, top_of_head
-from HierSynthLib.preparation.similarity import RAS_LPS, Comparison, to_image, to_ras, to_units
+from HierSynthLib.preparation.similarity import Comparison, to_image, to_ras, to_units
 from HierSynthLib.progress import Reporter
 
 _TEMPLATE = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
@@ -70,7 +71,7 @@ def load_template() -> Template | None:
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
     size = image.GetSize()
-    fine = Grid((size[0], size[1], size[2]), RAS_LPS @ affine)
+    fine = Grid((size[0], size[1], size[2]), LPS @ affine)
     coarse = fine.canonical().respaced(2.0)
     values = resample(sitk.GetArrayFromImage(image).T, fine.affine, coarse.shape, coarse.affine)
     values[values < 0.1 * values.max()] = 0.0

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from HierSynthLib.dicom_series import write_dicom_series
 from HierSynthLib.errors import InputError, OutputError
-from HierSynthLib.volume import Volume, read_volume, to_sitk
+from HierSynthLib.volume import Volume, read_volume
+from Testing.sitk_images import to_sitk
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from HierSynthLib.errors import InputError, OutputError
-from HierSynthLib.volume import Volume, from_sitk, read_volume, to_sitk, write_volume
+from HierSynthLib.volume import Volume, read_volume, write_volume
+from Testing.sitk_images import from_sitk, to_sitk
 
 RNG_ARRAY = np.random.default_rng(5).normal(size=(7, 6, 5)).astype(np.float32)
 OBLIQUE = np.eye(4)
