@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PACKAGE_FILES := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test lint cmake-lists clean FORCE
+.PHONY: help setup setup-tests demo panel screenshots test lint cmake-lists clean FORCE
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -23,6 +23,13 @@ setup-tests: $(VENV)/.setup-tests ## the same, with what the tests need
 
 demo: setup ## simulate a patient and synthesise its CBV map into demo/ (OUT=…)
 	$(BIN)/hiersynth demo --out "$(OUT)"
+
+panel: setup-tests ## open the panel on this display, without Slicer
+	$(BIN)/python -m Testing.host
+
+screenshots: export QT_QPA_PLATFORM = offscreen
+screenshots: setup-tests ## render the panel with the demo case into Resources/Screenshots/
+	$(BIN)/python -m Testing.host.screenshots
 
 # Small arrays and many child processes: more threads only make the tests slower.
 test: export OMP_NUM_THREADS ?= 2

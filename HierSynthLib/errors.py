@@ -1,5 +1,8 @@
 """The errors that a user sees: one line on what is wrong, one on what to do."""
 
+RUNTIME = "runtime"
+"""Kind of a failure that installing packages, or choosing another Python, will mend."""
+
 
 class HierSynthError(Exception):
     """An error that is explained to the user instead of shown as a traceback.

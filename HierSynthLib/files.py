@@ -20,12 +20,17 @@ _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
 @contextmanager
-def atomic_file(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_file(target: Path, *, overwrite: bool = False, durable: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `target` that becomes `target` when the block ends well.
 
     The temporary name starts with a dot and ends with the name of the target, so that writers which choose the format
     by suffix choose the same one. When the block fails, is cancelled or interrupted, the temporary file is removed and
     an existing target stays as it was.
+
+    Args:
+        target: the file.
+        overwrite: whether an existing file may be replaced.
+        durable: whether to wait until the file is on the disk; False for what is only passed to another process.
 
     Raises:
         OutputError: the target exists and `overwrite` is False, or it cannot be written (permission, full disk).
@@ -39,19 +44,26 @@ def atomic_file(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     with _parent_of(target), _explained(target):
         try:
             yield temporary
-            _sync(temporary)
+            if durable:
+                _sync(temporary)
             _move_file(temporary, target, overwrite=overwrite)
-            _sync(target.parent)
+            if durable:
+                _sync(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def atomic_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(target: Path, *, overwrite: bool = False, durable: bool = True) -> Iterator[Path]:
     """Give a new temporary folder beside `target` that becomes `target` when the block ends well.
 
     An empty folder may stand at `target`. When the block fails, is cancelled or interrupted, the temporary folder is
     removed and an existing target stays as it was.
+
+    Args:
+        target: the folder.
+        overwrite: whether an existing folder may be replaced.
+        durable: whether to wait until its files are on the disk; False for what is only passed to another process.
 
     Raises:
         OutputError: the target is a file, or a folder that is not empty and `overwrite` is False, or it cannot be
@@ -72,11 +84,12 @@ def atomic_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
         try:
             temporary.mkdir()
             yield temporary
-            for path in sorted(temporary.rglob("*")):
+            for path in sorted(temporary.rglob("*")) if durable else ():
                 if path.is_file():
                     _sync(path)
             _move_folder(temporary, target, overwrite=overwrite)
-            _sync(target.parent)
+            if durable:
+                _sync(target.parent)
         except OutputError as error:  # of a file inside: the user knows the folder by its own name
             raise OutputError(error.message.replace(str(temporary), str(target)), error.hint) from error
         finally:

@@ -158,11 +158,11 @@ def write_volume(volume: Volume, path: Path, *, overwrite: bool = False, descrip
 
 
 def _write_pair(volume: Volume, path: Path) -> None:
-    """Write a .npy and its .json; without the .npy there is no .json either."""
+    """Write a .npy and its .json, which are for another process, not to last; without the .npy there is no .json."""
     sidecar = path.with_suffix(".json")
     with ExitStack() as undo:
-        with atomic_file(path) as temporary:
-            with atomic_file(sidecar) as temporary_sidecar:
+        with atomic_file(path, durable=False) as temporary:
+            with atomic_file(sidecar, durable=False) as temporary_sidecar:
                 npy.write(temporary, temporary_sidecar, volume.array, volume.affine, volume.units)
             undo.callback(sidecar.unlink)
         undo.pop_all()

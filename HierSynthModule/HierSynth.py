@@ -3,8 +3,11 @@
 import importlib
 import importlib.util
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import qt
 import slicer
@@ -15,6 +18,9 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+
+if TYPE_CHECKING:
+    from HierSynthPanel.panel import Panel
 
 
 class HierSynth(ScriptedLoadableModule):
@@ -38,20 +44,75 @@ class HierSynth(ScriptedLoadableModule):
             "decomposition, Engineering Applications of Artificial Intelligence, 2026). The authors of the paper have "
             "no part in it. For research only, not for clinical use."
         )
+        slicer.app.startupCompleted.connect(register_sample_data)
+
+
+def register_sample_data(*_args: object) -> None:
+    """Offer the simulated patient in the module Sample Data."""
+    import SampleData
+
+    icons = Path(__file__).parent / "Resources" / "Icons"
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="HierSynth",
+        sampleName="HierSynthPhantom",
+        uris="hiersynth:phantom",
+        fileNames=None,
+        nodeNames=None,
+        thumbnailFileName=str(icons / "HierSynth.png"),
+        customDownloader=load_sample,
+    )
+
+
+def load_sample(_source: object) -> None:
+    """Open the module and have it simulate a patient."""
+    slicer.util.selectModule("HierSynth")
+    panel = slicer.modules.hiersynth.widgetRepresentation().self().panel
+    if panel is not None:
+        panel.load_sample()
 
 
 class HierSynthWidget(ScriptedLoadableModuleWidget):
-    """The panel: says whether the library is there."""
+    """The panel in Slicer's module area; `HierSynthPanel.panel.Panel` is what it shows."""
 
     def setup(self) -> None:
         """Build the panel when the module is opened for the first time."""
         super().setup()
+        self.panel = None
         self.logic = HierSynthLogic()
         self.status = qt.QLabel()
         self.status.wordWrap = True
         self.status.text = self.logic.status()
         self.layout.addWidget(self.status)
+        if self.logic.available:
+            self.panel = self.logic.new_panel(self.resourcePath)
+            for section in self.panel.sections:
+                self.layout.addWidget(section.widget)
+            slicer.app.aboutToQuit.connect(self.cleanup)
         self.layout.addStretch(1)
+
+    def enter(self) -> None:
+        """The user has opened the module."""
+        if self.panel is not None:
+            self.panel.enter()
+
+    def exit(self) -> None:
+        """The user has gone to another module."""
+        if self.panel is not None:
+            self.panel.exit()
+
+    def cleanup(self) -> None:
+        """The widget goes: end the worker, and leave no observer, timer or process behind."""
+        if self.panel is not None:
+            slicer.app.aboutToQuit.disconnect(self.cleanup)
+            self.panel.cleanup()
+            self.panel = None
+
+    def onReload(self) -> None:
+        """Reload the panel and the library with the module ("Reload" in developer mode)."""
+        self.cleanup()
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("HierSynthPanel", "HierSynthLib")]:
+            del sys.modules[name]
+        super().onReload()
 
 
 class HierSynthLogic(ScriptedLoadableModuleLogic):
@@ -72,6 +133,26 @@ class HierSynthLogic(ScriptedLoadableModuleLogic):
             sys.path.append(str(checkout))
         return importlib.import_module("HierSynthLib")
 
+    @property
+    def available(self) -> bool:
+        """Whether the library can be imported."""
+        try:
+            self.library()
+        except ImportError:
+            return False
+        return True
+
+    def new_panel(self, resource: Callable[[str], str]) -> "Panel":
+        """Build the panel.
+
+        Args:
+            resource: file name relative to Resources → path.
+        """
+        # Here and not above, because Slicer imports every module when it starts.
+        from HierSynthPanel.panel import Panel
+
+        return Panel(resource, self.getParameterNode)
+
     def status(self) -> str:
         """Say which library is in use, or why there is none and what to do, in one or two sentences."""
         try:
@@ -87,7 +168,7 @@ class HierSynthLogic(ScriptedLoadableModuleLogic):
 
 
 class HierSynthTest(ScriptedLoadableModuleTest):
-    """Runs inside Slicer ("Reload and Test"): the installed module finds its library."""
+    """Runs inside Slicer ("Reload and Test"): from a simulated patient to the overlay, through the panel's buttons."""
 
     def setUp(self) -> None:
         """Start from an empty scene."""
@@ -97,8 +178,44 @@ class HierSynthTest(ScriptedLoadableModuleTest):
         """Run every test of this class."""
         self.setUp()
         self.test_library_is_found()
+        self.setUp()
+        self.test_sample_case_to_overlay()
 
     def test_library_is_found(self) -> None:
         """The status names the version of the library and not a reason for its absence."""
         logic = HierSynthLogic()
         self.assertIn(logic.library().__version__, logic.status())
+
+    def test_sample_case_to_overlay(self) -> None:
+        """A simulated patient is loaded, synthesised in the background and shown over its T1."""
+        slicer.util.selectModule("HierSynth")
+        panel = slicer.modules.hiersynth.widgetRepresentation().self().panel
+        panel.runtime.check()
+        self.wait_for(lambda: not panel.runtime.checking, 60)
+        if panel.runtime.missing:
+            self.skipTest(f"The Python of the background process lacks {', '.join(panel.runtime.missing)}.")
+        panel.load_sample(size="small")
+        self.wait_for(lambda: panel.run_section.ui.runButton.enabled, 120)
+        panel.run_section.ui.runButton.click()
+        self.wait_for(lambda: not panel.run.busy, 300)
+        parameters = panel.context.parameters
+        self.assertIsNotNone(parameters.synthetic, panel.run.details())
+        self.assertIn("SYNTHETIC", parameters.synthetic.GetName())
+        voxels = slicer.util.arrayFromVolume(parameters.synthetic)
+        self.assertEqual(voxels.shape, slicer.util.arrayFromVolume(parameters.t1).shape)
+        self.assertGreater(voxels.max(), 0)
+        for name in slicer.app.layoutManager().sliceViewNames():
+            composite = slicer.app.layoutManager().sliceWidget(name).mrmlSliceCompositeNode()
+            if composite.GetForegroundVolumeID() == parameters.synthetic.GetID():
+                self.assertEqual(composite.GetBackgroundVolumeID(), parameters.t1.GetID())
+                break
+        else:
+            self.fail("No slice view shows the synthetic map.")
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Let the application work until the condition holds."""
+        end = time.monotonic() + seconds
+        while not condition():
+            self.assertLess(time.monotonic(), end, "It took too long.")
+            slicer.app.processEvents()
+            time.sleep(0.005)

@@ -51,3 +51,10 @@ def small_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("phantom") / "case"
     write_phantom(folder, seed=3, grade="high", size="small")
     return folder
+
+
+@pytest.fixture
+def installed_tiny_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The small model, installed as "tiny" among the user's models; its folder."""
+    monkeypatch.setenv("HIERSYNTH_DATA", str(tmp_path / "data"))
+    return write_tiny_model(tmp_path / "data" / "Models" / "tiny")

@@ -24,11 +24,10 @@ def convert_adc(volume: Volume) -> tuple[Volume, list[Problem]]:
     typical = _typical(volume)
     if typical is None:
         return volume, []
-    recognised = [units for units, factor in _FACTORS.items() if _PLAUSIBLE[0] <= typical * factor <= _PLAUSIBLE[1]]
-    if not recognised:
+    units = possible_units(typical)
+    if units is None:
         what = f"ADC has a median of {typical:.3g}, which is no diffusion coefficient of a head in any usual unit."
         return volume, [Problem(Role.ADC, "error", what, "Choose an ADC map in 10⁻³ or 10⁻⁶ mm²/s.")]
-    units = recognised[0]
     factor = _FACTORS[units]
     array = volume.array if factor == 1.0 else (volume.array * factor).astype(np.float32)
     converted = Volume(array, volume.affine, ADC_UNITS)
@@ -39,6 +38,12 @@ def convert_adc(volume: Volume) -> tuple[Volume, list[Problem]]:
         return converted, [Problem(Role.ADC, "warning", what, f"It is read in {units}; correct the units if they are.")]
     what = f"ADC is taken to be in {units}, because its median is {typical:.3g}, and converted to {ADC_UNITS}."
     return converted, [Problem(Role.ADC, "warning", what, "Check that this is an ADC map in these units.")]
+
+
+def possible_units(typical: float) -> str | None:
+    """The units in which a median of `typical` is a diffusion coefficient of a head; None where there are none."""
+    low, high = _PLAUSIBLE
+    return next((units for units, factor in _FACTORS.items() if low <= typical * factor <= high), None)
 
 
 def _typical(volume: Volume) -> float | None:

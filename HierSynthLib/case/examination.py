@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from HierSynthLib.case.adc import convert_adc
 from HierSynthLib.case.problem import Problem
 from HierSynthLib.case.roles import SEQUENCES, Role
+from HierSynthLib.case.sampling import occupied_sample, sample
 from HierSynthLib.formats.common import flaw_of_axes
 from HierSynthLib.volume import Volume
 
@@ -31,6 +32,7 @@ def examine(
     reference: Role | None = None,
     labels: Mapping[int, str] | None = None,
     expected: Collection[Role] = SEQUENCES,
+    quick: bool = False,
 ) -> list[Problem]:
     """List everything that is wrong with a set of volumes.
 
@@ -39,30 +41,59 @@ def examine(
         reference: the volume on whose grid the result will lie; None takes the first of `SEQUENCES` at hand.
         labels: names of the ROI's labels; None where they are unknown, and then not checked.
         expected: the volumes that should be there.
+        quick: look at the values of some voxels only, at most 64 along each axis.
 
     Returns:
         The problems in the order of the roles; an empty list where there are none. Nothing is raised for bad volumes.
     """
-    problems = _missing(volumes, reference, expected)
-    sound = {}
-    for role in Role:
-        if role in volumes:
-            found = [*_check_geometry(role, volumes[role]), *_check_content(role, volumes[role])]
-            problems += found
-            if not any(problem.severity == "error" for problem in found):
-                sound[role] = volumes[role]
-    base = reference or next((role for role in SEQUENCES if role in sound), None)
-    head = _Head(sound[base], base) if base in sound else None
+    found = {role: examine_alone(role, volumes[role], quick=quick) for role in Role if role in volumes}
+    problems = [*find_missing(volumes, reference, expected), *(problem for each in found.values() for problem in each)]
+    sound = {role: volumes[role] for role, each in found.items() if not has_error(each)}
+    base = reference or first_sequence(sound)
+    head = Head(sound[base], base) if base in sound else None
     for role, volume in sound.items():
-        problems += _check_values(role, volume, labels)
-        if head and role != base:
-            problems += head.check_roi(volume) if role == Role.ROI else head.check_overlap(role, volume)
+        problems += examine_values(role, volume, labels, quick=quick)
+        if head:
+            problems += head.examine_place(role, volume, quick=quick)
     return problems
 
 
-def _missing(volumes: Mapping[Role, Volume], reference: Role | None, expected: Collection[Role]) -> list[Problem]:
-    missing = [role for role in expected if role not in volumes]
-    if missing and not any(role in volumes for role in SEQUENCES) and set(SEQUENCES) <= set(expected):
+def has_error(problems: Iterable[Problem]) -> bool:
+    """Whether one of the problems makes its volume unusable."""
+    return any(problem.severity == "error" for problem in problems)
+
+
+def first_sequence(roles: Collection[Role]) -> Role | None:
+    """The first of `SEQUENCES` that is there: the reference where none is chosen."""
+    return next((role for role in SEQUENCES if role in roles), None)
+
+
+def examine_alone(role: Role, volume: Volume, *, quick: bool = False) -> list[Problem]:
+    """What is wrong with a volume's grid, and whether its values hold nothing or no numbers.
+
+    What a quick look finds wrong with the values is looked at again in full, so that its words are exact.
+    """
+    problems = list(_check_geometry(role, volume))
+    if not quick or any(_check_content(role, sample(volume))):
+        problems += _check_content(role, volume)
+    return problems
+
+
+def examine_values(
+    role: Role, volume: Volume, labels: Mapping[int, str] | None = None, *, quick: bool = False
+) -> list[Problem]:
+    """Whether the values of a volume without errors so far are plausible for its role."""
+    return list(_check_values(role, _coarse(role, volume) if quick else volume, labels))
+
+
+def _coarse(role: Role, volume: Volume) -> Volume:
+    return occupied_sample(volume) if role in _MASKS else sample(volume)
+
+
+def find_missing(roles: Collection[Role], reference: Role | None, expected: Collection[Role]) -> list[Problem]:
+    """What is wrong with the volumes that are not there; one error without a role where there is no sequence at all."""
+    missing = [role for role in expected if role not in roles]
+    if missing and first_sequence(roles) is None and set(SEQUENCES) <= set(expected):
         what = "There is no T1, T2, FLAIR or ADC volume."
         return [Problem(None, "error", what, "Give at least the T1 volume.")]
     problems = []
@@ -150,7 +181,7 @@ def _check_labels(role: Role, volume: Volume, labels: Mapping[int, str] | None) 
             yield Problem(role, "warning", what, 'Name them under "labels" in case.json.')
 
 
-class _Head:
+class Head:
     """The reference volume, and roughly which of its voxels are head rather than air."""
 
     def __init__(self, volume: Volume, role: Role) -> None:
@@ -165,8 +196,15 @@ class _Head:
         self._air = 0.1 * float(values[bright].mean()) if bright.any() else -np.inf
         self._points = volume.positions(sample[bright] if bright.any() else sample)
 
-    def check_overlap(self, role: Role, volume: Volume) -> Iterator[Problem]:
-        """Compare the place of another volume with that of the head."""
+    def examine_place(self, role: Role, volume: Volume, *, quick: bool = False) -> list[Problem]:
+        """Whether another volume is where the head is; nothing for the reference itself."""
+        if role == self._role:
+            return []
+        if role == Role.ROI:
+            return list(self._check_roi(occupied_sample(volume) if quick else volume))
+        return list(self._check_overlap(role, volume))
+
+    def _check_overlap(self, role: Role, volume: Volume) -> Iterator[Problem]:
         covered = float(_inside(volume, self._points).mean())
         if covered == 0:
             what = f"{role} and {self._role} do not overlap in space."
@@ -177,8 +215,7 @@ class _Head:
                 role, "warning", what, "Check that both are of the same examination and show the whole brain."
             )
 
-    def check_roi(self, roi: Volume) -> Iterator[Problem]:
-        """Compare the place of the labelled voxels with that of the head."""
+    def _check_roi(self, roi: Volume) -> Iterator[Problem]:
         labelled = np.argwhere(roi.array.reshape(roi.grid) > 0)
         if not len(labelled):
             return

@@ -23,7 +23,7 @@ COPY_AGAIN = "Copy or download the file again."
 RESAMPLE = "Resample it to a grid with right angles, for example with a Resample module of 3D Slicer."
 EXPORT_AGAIN = "Export the image again, for example from 3D Slicer as .nii.gz."
 
-_SLAB = 16  # slices
+_PIECE = 1 << 22  # bytes: large enough for speed, small enough to be written or read between two frames of a display
 _SHEAR_TOLERANCE = 1e-3  # cosine between two axes: a quarter of a millimetre across a head
 
 
@@ -79,9 +79,16 @@ def storable(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def chunks(array: NDArray[Any]) -> Iterator[memoryview]:
-    """The bytes of an array, first index fastest, in slabs: no second copy is made, and it is kind to the cache."""
-    for start in range(0, array.shape[-1], _SLAB):
-        yield array[..., start : start + _SLAB].ravel(order="F").view(np.uint8).data
+    """The bytes of an array, first index fastest, in pieces of at most `_PIECE`.
+
+    No second copy of the whole is made; an array that lies in memory in this order is not copied at all.
+    """
+    for frame in np.moveaxis(array, 3, 0) if array.ndim == 4 else (array,):
+        thickness = max(1, _PIECE * frame.shape[-1] // max(1, frame.nbytes))
+        for start in range(0, frame.shape[-1], thickness):
+            slab = frame[..., start : start + thickness].ravel(order="F").view(np.uint8).data
+            for first in range(0, len(slab), _PIECE):
+                yield slab[first : first + _PIECE]
 
 
 def checked_affine(linear: ArrayLike, origin: ArrayLike, path: Path) -> NDArray[np.float64]:

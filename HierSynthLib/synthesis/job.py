@@ -61,7 +61,9 @@ class Synthesizer:
         request = SynthesisRequest.parse(parameters)
         seconds: dict[str, float] = {}
         noted = _Noting(reporter)
-        with atomic_folder(request.output) as folder, _timed(seconds, "total"):
+        # Arrays are for a client that reads them at once: nothing is gained from waiting for the disk.
+        to_keep = request.format != "npy"
+        with atomic_folder(request.output, durable=to_keep) as folder, _timed(seconds, "total"):
             noted.progress("loading model", 0.0)
             with _timed(seconds, "loading model"):
                 device = choose_device(request.device)

@@ -132,7 +132,7 @@ def model_folders() -> list[Path]:
     return [user_data_folder() / "Models", resources_folder() / "Models"]
 
 
-def _packages() -> dict[str, Path]:
+def package_folders() -> dict[str, Path]:
     """The folders of all packages, whole or damaged, by name; of two with one name the first."""
     found: dict[str, Path] = {}
     for parent in model_folders():
@@ -159,7 +159,7 @@ def damaged_models() -> dict[str, str]:
 
 def _verified_or_not() -> dict[str, ModelInfo | ModelError]:
     found: dict[str, ModelInfo | ModelError] = {}
-    for name, folder in _packages().items():
+    for name, folder in package_folders().items():
         try:
             found[name] = verify_model(folder)
         except ModelError as error:
@@ -173,7 +173,7 @@ def find_model(name: str) -> Path:
     Raises:
         ModelError: no such package.
     """
-    packages = _packages()
+    packages = package_folders()
     if name in packages:
         return packages[name]
     if Path(name).is_dir():

@@ -55,13 +55,17 @@ class JobFolder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.remove()
 
+    def input_path(self, role: Role) -> Path:
+        """The .npy for the volume of a role, to be written by the owner; its folder need not exist yet."""
+        return self.path / "input" / f"{role}.npy"
+
     def write_inputs(self, volumes: Mapping[Role, Volume]) -> dict[str, str]:
         """Write the volumes as .npy with their affine; return role → path as the job's "inputs" want them.
 
         Raises:
             OutputError: the disk is full or the folder cannot be written.
         """
-        paths = {role: self.path / "input" / f"{role}.npy" for role in volumes}
+        paths = {role: self.input_path(role) for role in volumes}
         for role, volume in volumes.items():
             write_volume(volume, paths[role])
         return {str(role): str(path) for role, path in paths.items()}

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 def standard_jobs() -> dict[str, Job]:
     """Return the job table of the worker: kind → function(parameters, reporter) that returns the result's fields."""
-    return {"synthesize": _Synthesis().run, "phantom": write_phantom}
+    return {
+        "synthesize": _Synthesis().run,
+        "phantom": write_phantom,
+        "read_case": read_case,
+        "compare": compare,
+        "runtime": runtime,
+    }
 
 
 class _Synthesis:
@@ -35,15 +41,62 @@ class _Synthesis:
 def write_phantom(parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """Write the case folder of a simulated patient.
 
-    Parameters: "out" (folder), "seed", "grade" and "size" as in `HierSynthLib.phantom.write_phantom`.
+    Parameters: "out" (folder), "seed", "grade", "size" and "misalignment" as in `HierSynthLib.phantom.write_phantom`.
     Result: "case" (the folder) and "id".
     """
     out, seed = parameters.get("out"), parameters.get("seed", 0)
     grade, size = parameters.get("grade", "high"), parameters.get("size", "full")
     if not isinstance(out, str) or not isinstance(seed, int) or not isinstance(grade, str) or not isinstance(size, str):
         raise InputError("A phantom needs out (text), seed (whole number), grade (text) and size (text).")
+    misalignment = parameters.get("misalignment", True)
+    if not isinstance(misalignment, bool):
+        raise InputError("The misalignment of a phantom is true or false.")
     reporter.progress("loading libraries", 0.0)
     from HierSynthLib.phantom import write_phantom as write_case
 
-    case = write_case(Path(out), seed=seed, grade=grade, size=size, reporter=reporter)
+    case = write_case(Path(out), seed=seed, grade=grade, size=size, misalignment=misalignment, reporter=reporter)
     return {"case": out, "id": case.id}
+
+
+def read_case(parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Read a case in any format and write its volumes as arrays.
+
+    Parameters: "case" (folder, or {"inputs": {role: path}}) and "output" (folder to be made).
+    Result: see `HierSynthLib.case.handover.hand_over`.
+    """
+    case, output = parameters.get("case"), parameters.get("output")
+    if not isinstance(case, str | dict) or not isinstance(output, str):
+        raise InputError("Reading a case needs case (folder or inputs) and output (text).")
+    from HierSynthLib.case.handover import hand_over
+
+    return hand_over(case, Path(output), reporter)
+
+
+def compare(parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Compare a synthetic map with an acquired one.
+
+    Parameters: "synthetic" and "acquired" (files), "output" (folder to be made), "square_mm" (of the checkerboard).
+    Result: see `HierSynthLib.fidelity.compare.compare_files`.
+    """
+    names = ("synthetic", "acquired", "output")
+    paths = [parameters.get(name) for name in names]
+    square_mm = parameters.get("square_mm", 20.0)
+    if not all(isinstance(path, str) for path in paths) or not isinstance(square_mm, int | float):
+        raise InputError(f"A comparison needs {', '.join(names)} (texts) and square_mm (number).")
+    reporter.progress("loading libraries", 0.0)
+    from HierSynthLib.fidelity.compare import compare_files
+
+    synthetic, acquired, output = (Path(str(path)) for path in paths)
+    return compare_files(synthetic, acquired, output, float(square_mm), reporter)
+
+
+def runtime(parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Describe this Python; works whatever is missing in it.
+
+    Parameters: "devices" (whether to import torch and list what it can compute on).
+    Result: see `HierSynthLib.worker.runtime.describe_runtime`.
+    """
+    reporter.progress("checking", 0.0)
+    from HierSynthLib.worker.runtime import describe_runtime
+
+    return describe_runtime(devices=bool(parameters.get("devices", False)))

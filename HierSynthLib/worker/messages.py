@@ -115,8 +115,8 @@ class Cancelled:
 class Failed:
     """Event, the last of its job: what went wrong, what to do about it, and the last lines of the log.
 
-    `kind` is the word of `HierSynthError.kind`, or "memory", "internal" (an unexpected error), "worker" (the process
-    itself failed), "protocol".
+    `kind` is the word of `HierSynthError.kind`, or "memory", "internal" (an unexpected error), "runtime" (its Python
+    lacks a package), "worker" (the process itself failed), "protocol".
     """
 
     type: ClassVar[str] = "failed"

@@ -250,7 +250,7 @@ def explain(error: BaseException) -> tuple[str, str, str]:
         return "memory", "There was not enough memory for the job.", "Close other programs, or use smaller volumes."
     if isinstance(error, ImportError):
         return (
-            "worker",
+            errors.RUNTIME,
             f"The Python of the background process ({sys.executable}) cannot import what the job needs: {error}.",
             "Install the packages that HierSynth requires there, or choose another Python.",
         )

@@ -17,6 +17,19 @@ LIGHT = [
     "worker.client",
     "worker.messages",
     "worker.job_folder",
+    "case.assignment",
+    "case.checks",
+    "fidelity.readout",
+    "requirements",
+    "synthesis.catalogue",
+    "synthesis.package",
+    "synthesis.summary",
+    "worker.interpreter",
+    "worker.redaction",
+    "worker.run_state",
+    "worker.runtime",
+    "worker.time_left",
+    "worker.transfer",
 ]
 PROGRAM = """
 import json, sys

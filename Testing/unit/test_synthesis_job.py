@@ -16,6 +16,7 @@ from HierSynthLib.errors import Cancelled, DeviceError, InputError, ModelError, 
 from HierSynthLib.progress import Silent
 from HierSynthLib.synthesis.job import MAP_FILES, Synthesizer
 from HierSynthLib.synthesis.package import WEIGHTS
+from HierSynthLib.synthesis.summary import provenance_lines
 from HierSynthLib.volume import Volume, read_volume, write_volume
 from Testing.conftest import write_tiny_model
 
@@ -39,6 +40,29 @@ def result(small_case, model, tmp_path_factory):
     out = tmp_path_factory.mktemp("result") / "maps"
     reporter = Silent()
     return out, Synthesizer().run(parameters(small_case, out, model), reporter), reporter.warnings
+
+
+def test_run_json_in_words(result):
+    out, _, warnings = result
+    text = (out / "run.json").read_text("utf-8")
+    run = json.loads(text)
+    rows = provenance_lines(run)
+    assert rows == provenance_lines(text)
+    assert [label for label, _ in rows[:5]] == ["Statement", "Patient", "Case", "Made", "Model"]
+    texts = dict(rows)
+    assert "not cleared for clinical use" in texts["Statement"]
+    assert texts["Patient"] == "simulated"
+    assert texts["Model"] == "tiny 1.0, trained on simulated brains only"
+    assert texts["Weights (SHA-256)"] == run["model"]["weights_sha256"]
+    assert texts["Device"].startswith("cpu")
+    assert texts["Reference"] == "T1"
+    stages = {name: seconds for name, seconds in run["seconds"].items() if not name.startswith("preparation:")}
+    assert texts["Time"].startswith(f"{sum(stages.values()):.1f} s (")
+    assert f"synthesis {stages['synthesis']:.1f} s" in texts["Time"]
+    for role in SEQUENCE_NAMES:
+        assert run["inputs"][role]["sha256"][:12] in texts[f"Input {role}"]
+        assert " × ".join(str(count) for count in run["inputs"][role]["grid"]) in texts[f"Input {role}"]
+    assert [text for label, text in rows if label == "Warning"] == warnings
 
 
 def test_maps_lie_on_the_grid_of_the_reference(result, small_case):
@@ -138,6 +162,8 @@ def test_arrays_for_a_client(result, small_case, model, tmp_path):
     out, _, _ = result
     answer = Synthesizer().run(parameters(small_case, tmp_path / "maps", model, format="npy"), Silent())
     array = np.load(answer["maps"]["synthetic"], allow_pickle=False)
+    assert array.flags.f_contiguous  # the order of VTK: the first index is fastest
+    assert not array.flags.c_contiguous
     np.testing.assert_array_equal(array, nibabel.load(out / "CBV_synthetic.nii.gz").get_fdata().astype(np.float32))
     assert read_volume(Path(answer["maps"]["synthetic"])).units == "nrCBV"
 

@@ -100,7 +100,7 @@ def test_progress_is_thinned_but_each_stage_ends(client):
         ("memory", "memory", "There was not enough memory", "Close other programs"),
         ("exit", "internal", "SystemExit: 7", "report"),
         ("interrupt", "internal", "KeyboardInterrupt", "report"),
-        ("import", "worker", "No module named 'numpy'", "Install the packages"),
+        ("import", "runtime", "No module named 'numpy'", "Install the packages"),
         ("full", "output", "The disk is full.", "Free some space"),
         ("other", "internal", "ZeroDivisionError: division by zero", "report"),
     ],

@@ -73,7 +73,7 @@ def test_it_says_who_it_is_and_knows_its_jobs(start):
         "python": sys.version.split()[0],
     }
     say(process, {"type": "run", "job": "a", "kind": "nonsense"})
-    assert next(events)["hint"] == "There is synthesize, phantom."
+    assert next(events)["hint"] == "There is synthesize, phantom, read_case, compare, runtime."
 
 
 def test_a_phantom_without_a_folder_is_refused_before_anything_is_loaded(start):
@@ -202,6 +202,6 @@ def test_what_cannot_be_imported_is_a_failed_job_that_says_where(start, tmp_path
     assert next(events)["type"] == "ready"
     say(process, {"type": "run", "job": "a", "kind": "phantom", "parameters": {"out": "x"}})
     failed, _ = until(events, "failed")
-    assert failed["kind"] == "worker"
+    assert failed["kind"] == "runtime"
     assert "No module named 'numpy'" in failed["message"]
     assert sys.executable in failed["message"]

@@ -1,0 +1,146 @@
+"""The panel: its sections, and what happens between them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import slicer
+from slicer.util import VTKObservationMixin
+
+from HierSynthLib.case import SEQUENCES
+from HierSynthLib.errors import RUNTIME
+from HierSynthLib.worker.run_state import Run, RunState
+from HierSynthPanel import display, nodes
+from HierSynthPanel.compare_section import CompareSection
+from HierSynthPanel.comparison import Comparison
+from HierSynthPanel.context import PanelContext
+from HierSynthPanel.inputs_section import InputsSection
+from HierSynthPanel.parameters import HierSynthParameters
+from HierSynthPanel.result_nodes import PARAMETER_OF_MAP, Destination, is_replaceable, show_map
+from HierSynthPanel.result_section import ResultSection
+from HierSynthPanel.run_section import RunSection
+from HierSynthPanel.runtime_box import RuntimeBox, python_setting
+from HierSynthPanel.synthesis_run import FIRST_MAP, Order, SynthesisRun
+from HierSynthPanel.worker_link import WorkerLink
+
+
+class Panel(VTKObservationMixin):
+    """Everything that the module shows.
+
+    Args:
+        resource: file name relative to Resources → path.
+        parameter_node: returns the MRML node that holds the parameters, made where it is missing.
+    """
+
+    def __init__(self, resource: Callable[[str], str], parameter_node: Callable[[], Any]) -> None:
+        VTKObservationMixin.__init__(self)
+        self._parameter_node = parameter_node
+        self.context = PanelContext(self._new_parameters(), WorkerLink(python_setting()), resource)
+        self.run = Run()
+        self.inputs = InputsSection(self.context, self._on_checked)
+        self.run_section = RunSection(self.context, self.run, self._start, self._cancel)
+        self.runtime = RuntimeBox(self.context, self.run_section.ui)
+        self.result = ResultSection(self.context, self._show)
+        self.compare = CompareSection(self.context)
+        self.sections = (self.inputs, self.run_section, self.result, self.compare)
+        self.synthesis = SynthesisRun(self.context.link, self.run, self._on_run_changed, self._on_map)
+        self.comparison = Comparison(self.context)
+        self._adopt(self.context.parameters)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._on_closing)
+        self.addObserver(scene, scene.StartImportEvent, self._on_importing)
+        self.addObserver(scene, scene.EndCloseEvent, self._on_new_scene)
+        self.addObserver(scene, scene.EndImportEvent, self._on_new_scene)
+
+    def enter(self) -> None:
+        """The user has opened the module."""
+        for section in self.sections:
+            section.enter()
+
+    def exit(self) -> None:
+        """The user has gone to another module; a run goes on."""
+        for section in self.sections:
+            section.exit()
+
+    def cleanup(self) -> None:
+        """End the worker and leave no observer, timer or job folder behind."""
+        self.removeObservers()
+        self.synthesis.drop()
+        self.comparison.cleanup()
+        self.runtime.cleanup()
+        for section in self.sections:
+            section.cleanup()
+        self.context.link.cleanup()
+
+    def load_sample(self, **changes: object) -> None:
+        """Simulate a patient and load it, as the button does; `changes` are changes to `case_loading.SAMPLE`."""
+        self.inputs.load_sample(changes)
+
+    # --- what the sections report ------------------------------------------------------------------------------------
+
+    def _on_checked(self, reason: str | None) -> None:
+        """The inputs are usable, or there is a reason why not."""
+        self.run.set_ready(reason)
+        self.run_section.refresh()
+
+    def _start(self) -> None:
+        parameters = self.context.parameters
+        chosen = self.inputs.chosen()
+        reference = next(chosen[role] for role in SEQUENCES if role in chosen)
+        settings = {
+            "model": parameters.model,
+            "device": parameters.device,
+            "register": parameters.register,
+            "simulated": parameters.simulated,
+        }
+        volumes = {role: nodes.volume_of(node) for role, node in chosen.items() if role in SEQUENCES}
+        self.synthesis.start(Order(volumes, Destination.beside(reference, parameters.simulated), settings))
+
+    def _cancel(self) -> None:
+        self.synthesis.cancel()
+
+    def _on_run_changed(self) -> None:
+        self.run_section.refresh()
+        if self.run.state == RunState.FAILED and self.run.kind == RUNTIME:
+            self.runtime.show()
+
+    def _on_map(self, key: str, image: Any, affine: Any, destination: Destination, run: str) -> None:
+        parameters = self.context.parameters
+        name = PARAMETER_OF_MAP[key]
+        earlier = getattr(parameters, name)
+        replaced = earlier if not parameters.addResult and is_replaceable(earlier, destination) else None
+        node = show_map(key, image, affine, destination, run, replaced)
+        if key != FIRST_MAP:
+            setattr(parameters, name, node)
+            return
+        with slicer.util.NodeModify(parameters):
+            parameters.reference = destination.reference if nodes.present(destination.reference) else None
+            parameters.synthetic = node
+        self._show()
+
+    def _show(self) -> None:
+        display.show_result(self.context.parameters)
+
+    # --- the scene ---------------------------------------------------------------------------------------------------
+
+    def _new_parameters(self) -> HierSynthParameters:
+        return HierSynthParameters(self._parameter_node())
+
+    def _adopt(self, parameters: HierSynthParameters) -> None:
+        self.context.parameters = parameters
+        for section in self.sections:
+            section.set_parameters(parameters)
+        self.comparison.set_parameters(parameters)
+
+    def _on_closing(self, *_args: object) -> None:
+        self.synthesis.drop()
+        self.comparison.drop()
+        self.inputs.drop()
+
+    def _on_importing(self, *_args: object) -> None:
+        # Node selectors are filled anew at the end of an import; what they choose meanwhile must not be written.
+        self.comparison.release()
+        for section in self.sections:
+            section.release()
+
+    def _on_new_scene(self, *_args: object) -> None:
+        self._adopt(self._new_parameters())

@@ -1,0 +1,72 @@
+"""Every setting of the panel, kept in the scene, so that a saved scene restores the panel."""
+
+from typing import Annotated
+
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.parameterNodeWrapper import Default, WithinRange, parameterNodeWrapper
+
+
+@parameterNodeWrapper
+class HierSynthParameters:
+    """The parameter node.
+
+    Attributes:
+        t1, t2, flair, adc, asl: the volumes that the map is synthesised from; None where there is none.
+        acquired: the acquired CBV map to compare with, in nrCBV.
+        roi: regions to look at.
+        simulated: whether the inputs are those of a simulated patient.
+        model: name of the installed model; "" takes the default.
+        device: "auto", "cpu", "cuda" or "mps".
+        register: whether the other sequences are registered to the reference.
+        addResult: keep earlier results of the same reference, instead of replacing them.
+        reference: the anatomy on whose grid the present result lies.
+        synthetic, globalMap, residual, uncertainty: the present result.
+        difference, acquiredOnGrid, checkerboard: the present comparison with the acquired map.
+        colorMap: of the CBV maps: "Inferno", "Rainbow" or "Grey".
+        windowLow, windowHigh: nrCBV at the ends of the colour map, common to all CBV maps.
+        opacity: of the overlay, 0 to 1.
+        threshold: nrCBV below which the overlay is transparent.
+        layout: "overlay", "side-by-side", "three-up" or "volume".
+        orientation: "axial", "coronal" or "sagittal", of the layouts that show one plane.
+        alignToReference: cut along the reference's own planes instead of the patient's.
+        flicker: alternate synthetic and acquired; flickerRate: changes per second.
+        checkerboardShown: show the checkerboard of both maps; checkerboardSize: edge of its squares in mm.
+        showValues: show the values of all maps under the cursor.
+    """
+
+    t1: vtkMRMLScalarVolumeNode
+    t2: vtkMRMLScalarVolumeNode
+    flair: vtkMRMLScalarVolumeNode
+    adc: vtkMRMLScalarVolumeNode
+    asl: vtkMRMLScalarVolumeNode
+    acquired: vtkMRMLScalarVolumeNode
+    roi: vtkMRMLSegmentationNode
+    simulated: bool = False
+
+    model: str = ""
+    device: str = "auto"
+    register: bool = True
+    addResult: bool = False
+
+    reference: vtkMRMLScalarVolumeNode
+    synthetic: vtkMRMLScalarVolumeNode
+    globalMap: vtkMRMLScalarVolumeNode
+    residual: vtkMRMLScalarVolumeNode
+    uncertainty: vtkMRMLScalarVolumeNode
+    difference: vtkMRMLScalarVolumeNode
+    acquiredOnGrid: vtkMRMLScalarVolumeNode
+    checkerboard: vtkMRMLScalarVolumeNode
+
+    colorMap: str = "Inferno"
+    windowLow: float = 0.0
+    windowHigh: float = 10.0
+    opacity: Annotated[float, WithinRange(0, 1), Default(0.6)]
+    threshold: float = 0.0
+    layout: str = "overlay"
+    orientation: str = "axial"
+    alignToReference: bool = False
+    flicker: bool = False
+    flickerRate: Annotated[float, WithinRange(0.2, 10), Default(2.0)]
+    checkerboardShown: bool = False
+    checkerboardSize: Annotated[float, WithinRange(2, 100), Default(20.0)]
+    showValues: bool = True

@@ -1,0 +1,61 @@
+"""What a user does: click, choose, press a key.
+
+Followed: QTest of Qt; a widget that a user could not reach is an error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QKeySequence
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QCheckBox, QComboBox, QRadioButton, QWidget
+
+
+def click(widget: QWidget) -> None:
+    """Click a widget with the left button, as far left as a check box has its box and else in the middle."""
+    _reachable(widget)
+    position = widget.rect().center()
+    if isinstance(widget, QCheckBox | QRadioButton):
+        position = QPoint(8, position.y())
+    elif isinstance(widget, QAbstractButton) and not widget.hitButton(position):
+        position = QPoint(position.x(), 8)
+    QTest.mouseClick(widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, position)
+
+
+def choose(widget: Any, text: str) -> None:
+    """Choose a line of a combo box or a node selector.
+
+    Raises:
+        LookupError: there is no such line.
+    """
+    box = widget if isinstance(widget, QComboBox) else widget.comboBox()
+    _reachable(box)
+    index = box.findText(text)
+    if index < 0:
+        message = f"{text!r} is not among {[box.itemText(i) for i in range(box.count())]}"
+        raise LookupError(message)
+    box.setCurrentIndex(index)
+    box.activated.emit(index)
+
+
+def key(widget: QWidget, sequence: str) -> None:
+    """Press and release a key, given as Qt writes it ("T", "Ctrl+Z", "Left")."""
+    _reachable(widget)
+    widget.window().activateWindow()
+    # Shortcuts belong to the active window.
+    QTest.qWaitForWindowActive(widget.window())
+    widget.setFocus()
+    combination = QKeySequence(sequence)[0]
+    QTest.keyClick(widget, combination.key(), combination.keyboardModifiers())
+
+
+def _reachable(widget: QWidget) -> None:
+    name = widget.objectName() or type(widget).__name__
+    if not widget.isVisible():
+        message = f"{name} is not visible"
+        raise RuntimeError(message)
+    if not widget.isEnabled():
+        message = f"{name} is disabled: {widget.toolTip()}"
+        raise RuntimeError(message)

@@ -1,0 +1,39 @@
+"""The stand-in host, shared by all tests of the panel.
+
+Tests are written as code in Slicer: Qt properties are attributes (`button.enabled`, `label.text`), and `import qt` or
+`import slicer` work inside functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from Testing.host import Host
+from Testing.host.properties import PROPERTIES
+
+
+@pytest.fixture(scope="session")
+def host() -> Host:
+    """The application, once for all tests."""
+    running = Host.start(offscreen=True)
+    running.style.choose("Testing.panel", PROPERTIES)
+    return running
+
+
+@pytest.fixture(autouse=True)
+def _fresh_application(host: Host) -> Iterator[None]:
+    """Every test begins without module and nodes, and fails if a slot or an observer has raised an error."""
+    host.reset()
+    yield
+    errors = list(host.errors)
+    host.reset()
+    assert not errors, f"errors in slots or observers: {errors!r}"
+
+
+@pytest.fixture
+def job_folders(host: Host) -> Path:
+    """The folder in which the panel makes its job folders."""
+    return Path(host.app.temporaryPath) / "HierSynth"
