@@ -22,7 +22,7 @@ _WORDS = {
     "acquired_on_grid": "CBV acquired on grid",
 }
 _SIMULATED = "(simulated)"
-_OWN_NAME = re.compile(r"\s*\bCBV\b(?: \w+)*? (?:SYNTHETIC|acquired on grid)\b.*")
+_OWN_NAME = re.compile(r"\s*\bCBV\b(?: \w+)*? (?:SYNTHETIC|acquired on grid)(?![^\W_]).*")
 
 
 def result_name(reference_name: str, map_key: str, simulated: bool) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import qt
+import slicer
 import vtk
 
 from HierSynthLib.errors import HierSynthError
@@ -22,6 +23,8 @@ SETTLE_MS = 300
 """How long the choice must have stood before the maps are compared."""
 
 SIDES = ("synthetic", "acquired")
+KEPT = ("difference", "checkerboard")
+"""Maps that are shown, of those that the worker makes."""
 
 
 class Comparison:
@@ -36,6 +39,7 @@ class Comparison:
         self._folder: JobFolder | None = None
         self._steps: Steps | None = None
         self._job = ""
+        self._nodes: dict[str, Any] = {}
         self._settle = qt.QTimer()
         self._settle.interval = SETTLE_MS
         self._settle.timeout.connect(self._update)
@@ -52,6 +56,7 @@ class Comparison:
         self._parameters = parameters
         self._observer = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, self.schedule)
         self._done = None
+        self._nodes = {key: getattr(parameters, PARAMETER_OF_MAP[key]) for key in KEPT}
         self.schedule()
 
     def schedule(self, *_args: object) -> None:
@@ -80,9 +85,12 @@ class Comparison:
     def _update(self, *_args: object) -> None:
         self._settle.stop()
         wanted = self._wanted()
-        if wanted in (None, self._done, self._doing):
+        if wanted is not None and wanted in (self._done, self._doing):
             return
         self.drop()
+        self._forget_outdated(wanted)
+        if wanted is None:
+            return
         try:
             self._folder = self._context.link.new_folder()
         except HierSynthError as error:
@@ -91,6 +99,14 @@ class Comparison:
         self._doing = wanted
         volumes = {side: nodes.volume_of(getattr(self._parameters, side)) for side in SIDES}
         self._steps = Steps(self._write(volumes), self._submit, self._fail)
+
+    def _forget_outdated(self, wanted: tuple[Any, ...] | None) -> None:
+        """A comparison of other maps must not be taken for one of these."""
+        if wanted is None or self._done is None or wanted[:-1] != self._done[:-1]:
+            self._done = None
+            with slicer.util.NodeModify(self._parameters):
+                for key in KEPT:
+                    setattr(self._parameters, PARAMETER_OF_MAP[key], None)
 
     def _wanted(self) -> tuple[Any, ...] | None:
         """What the comparison depends on; None where there is nothing to compare."""
@@ -133,11 +149,11 @@ class Comparison:
         parameters = self._parameters
         synthetic = parameters.synthetic
         destination = Destination.beside(synthetic, synthetic.GetAttribute(nodes.SIMULATED) == "1")
-        for key in ("difference", *(["checkerboard"] if parameters.checkerboardShown else [])):
+        for key in KEPT if parameters.checkerboardShown else KEPT[:1]:
             image, affine = yield from load_image(maps[key])
-            earlier = getattr(parameters, PARAMETER_OF_MAP[key])
+            earlier = self._nodes.get(key)
             replaced = earlier if is_replaceable(earlier, destination) else None
-            node = show_map(key, image, affine, destination, "", replaced)
+            node = self._nodes[key] = show_map(key, image, affine, destination, "", replaced)
             setattr(parameters, PARAMETER_OF_MAP[key], node)
             yield 1.0
 

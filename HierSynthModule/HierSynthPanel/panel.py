@@ -44,6 +44,7 @@ class Panel(VTKObservationMixin):
         self.sections = (self.inputs, self.run_section, self.result, self.compare)
         self.synthesis = SynthesisRun(self.context.link, self.run, self._on_run_changed, self._on_map)
         self.comparison = Comparison(self.context)
+        self._earlier: dict[str, Any] = {}
         self._adopt(self.context.parameters)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._on_closing)
@@ -105,12 +106,13 @@ class Panel(VTKObservationMixin):
 
     def _on_map(self, key: str, image: Any, affine: Any, destination: Destination, run: str) -> None:
         parameters = self.context.parameters
-        name = PARAMETER_OF_MAP[key]
-        earlier = getattr(parameters, name)
+        if key == FIRST_MAP:
+            self._earlier = {each: getattr(parameters, name) for each, name in PARAMETER_OF_MAP.items()}
+        earlier = self._earlier[key]
         replaced = earlier if not parameters.addResult and is_replaceable(earlier, destination) else None
         node = show_map(key, image, affine, destination, run, replaced)
         if key != FIRST_MAP:
-            setattr(parameters, name, node)
+            setattr(parameters, PARAMETER_OF_MAP[key], node)
             return
         with slicer.util.NodeModify(parameters):
             parameters.reference = destination.reference if nodes.present(destination.reference) else None

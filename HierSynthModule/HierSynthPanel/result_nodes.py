@@ -21,6 +21,9 @@ PARAMETER_OF_MAP = {
 }
 """Name of a map in the worker's result → name of its node in the parameters."""
 
+WITH_SYNTHETIC = ("global", "residual", "uncertainty")
+"""Maps that a run makes besides the synthetic one."""
+
 OF_ACQUIRED = ("acquired_on_grid",)
 """Maps that hold no synthetic value."""
 
@@ -89,6 +92,14 @@ def show_map(key: str, image: Any, affine: np.ndarray, destination: Destination,
     if nodes.present(destination.reference):
         nodes.file_under(node, nodes.study_of(destination.reference))
     return node
+
+
+def maps_of_same_run(synthetic: Any) -> dict[str, Any]:
+    """The other maps of a synthetic map's run: name in the worker's result → node, None where it is gone."""
+    run = synthetic.GetAttribute(nodes.RUN)
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    same = {node.GetAttribute(nodes.MAP): node for node in volumes if run and node.GetAttribute(nodes.RUN) == run}
+    return {key: same.get(key) for key in WITH_SYNTHETIC}
 
 
 def is_replaceable(node: Any, destination: Destination) -> bool:

@@ -1,6 +1,7 @@
 """The section that names the present result and says how it was made."""
 
 from collections.abc import Callable
+from typing import Any
 
 import qt
 import slicer
@@ -10,6 +11,7 @@ from HierSynthLib.synthesis.summary import provenance_lines
 from HierSynthPanel import nodes
 from HierSynthPanel.context import PanelContext
 from HierSynthPanel.parameters import HierSynthParameters
+from HierSynthPanel.result_nodes import PARAMETER_OF_MAP, maps_of_same_run
 
 
 class ResultSection:
@@ -69,6 +71,8 @@ class ResultSection:
         if run == self._shown_run:
             return
         self._shown_run = run
+        if node is not None:
+            self._choose_maps_of(node)
         rows = provenance_lines(run) if run else []
         table = self.ui.provenanceTable
         table.rowCount = len(rows)
@@ -77,3 +81,10 @@ class ResultSection:
             table.setItem(number, 1, qt.QTableWidgetItem(text))
         table.resizeColumnToContents(0)
         table.resizeRowsToContents()
+
+    def _choose_maps_of(self, synthetic: Any) -> None:
+        """Another result was chosen: its other maps and its anatomy go with it."""
+        with slicer.util.NodeModify(self._parameters):
+            for key, node in maps_of_same_run(synthetic).items():
+                setattr(self._parameters, PARAMETER_OF_MAP[key], node)
+            self._parameters.reference = synthetic.GetNodeReference(nodes.REFERENCE)

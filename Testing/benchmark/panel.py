@@ -86,8 +86,8 @@ class Measured:
 def measure_opening() -> tuple[float, bool]:
     """Seconds from the click on the module to its panel in a fresh process, and whether torch was loaded."""
     program = (
-        "import sys, time; from Testing.host import Host; host = Host.start(offscreen=True); begun = time.perf_counter(); "
-        "host.open_module('HierSynth'); print(time.perf_counter() - begun, 'torch' in sys.modules)"
+        "import sys, time; from Testing.host import Host; host = Host.start(offscreen=True); "
+        "begun = time.perf_counter(); host.open_module('HierSynth'); print(time.perf_counter() - begun, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True)
     seconds, torch_loaded = done.stdout.split()

@@ -60,7 +60,8 @@ class Gaps:
         self.longest = 0.0
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
-        self._timer.setInterval(0)
+        # A timer without interval would measure finer, and take a core away from what is measured.
+        self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self._turn)
 
     def __enter__(self) -> Gaps:

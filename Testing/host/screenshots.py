@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
-from PySide6.QtCore import QBuffer
-from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QBuffer, QEvent, QPointF, Qt
+from PySide6.QtGui import QImage, QMouseEvent
+from PySide6.QtWidgets import QScrollArea, QWidget
 
 from Testing.host import REPOSITORY, Host
+from Testing.host.properties import PROPERTIES
 
 FOLDER = REPOSITORY / "Resources" / "Screenshots"
 LARGEST = 400_000
 """Bytes; the pictures are downloaded with the repository."""
 COLORS = 256
+LONG = 300.0
+"""Seconds that a step may take."""
+PICTURE_AT = 0.6
+"""Fraction of the run at which its picture is taken."""
 
 
 def take(host: Host, name: str, widget: QWidget | None = None, folder: Path = FOLDER) -> Path:
@@ -63,11 +70,106 @@ def _compressed(picture: Image.Image) -> bytes:
 
 
 def main() -> int:
-    """Takes all pictures."""
+    """Takes all pictures, with the sample case and the demo model."""
     host = Host.start(offscreen=True)
-    host.open_module("HierSynth")
-    take(host, "panel")
+    host.style.choose(__name__, PROPERTIES)
+    panel = host.open_module("HierSynth").panel
+    _load(host, panel)
+    take(host, "inputs", panel.inputs.widget)
+    _run(host, panel)
+    _look_at_lesion(panel)
+    _sections(host, panel)
+    _layouts(host, panel)
+    _failure(host, panel)
+    host.quit()
     return 0
+
+
+def _load(host: Host, panel: Any) -> None:
+    host.click(panel.inputs.ui.sampleButton)
+    host.wait(lambda: panel.context.parameters.t1 is not None, LONG)
+    host.wait(lambda: panel.run_section.ui.runButton.enabled, LONG)
+
+
+def _run(host: Host, panel: Any) -> None:
+    host.click(panel.run_section.ui.runButton)
+    host.wait(lambda: panel.run.fraction > PICTURE_AT, LONG)
+    _scroll_to(host, panel.run_section)
+    take(host, "running")
+    host.wait(lambda: not panel.run.busy, LONG)
+    host.wait(lambda: panel.context.parameters.difference is not None, LONG)
+
+
+def _look_at_lesion(panel: Any) -> None:
+    """Let every slice view cut through the middle of the lesion."""
+    import slicer
+
+    roi = panel.context.parameters.roi
+    center = roi.GetSegmentCenterRAS(roi.GetSegmentation().GetNthSegmentID(0))
+    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        node.JumpSliceByOffsetting(*center)
+
+
+def _sections(host: Host, panel: Any) -> None:
+    take(host, "run", panel.run_section.widget)
+    panel.result.ui.provenanceButton.collapsed = False
+    take(host, "result", panel.result.widget)
+    panel.result.ui.provenanceButton.collapsed = True
+
+
+def _layouts(host: Host, panel: Any) -> None:
+    ui = panel.compare.ui
+    _scroll_to(host, panel.compare)
+    _point_at_map(host)
+    take(host, "overlay")
+    take(host, "compare", panel.compare.widget)
+    for button, name in (
+        (ui.sideBySideButton, "side-by-side"),
+        (ui.threeUpButton, "three-up"),
+        (ui.volumeButton, "volume"),
+    ):
+        host.click(button)
+        _look_at_lesion(panel)
+        take(host, name)
+    host.click(ui.overlayButton)
+    host.click(ui.checkerboardCheckBox)
+    host.wait(lambda: panel.context.parameters.checkerboard is not None, LONG)
+    _look_at_lesion(panel)
+    take(host, "checkerboard")
+    host.click(ui.checkerboardCheckBox)
+
+
+def _failure(host: Host, panel: Any) -> None:
+    panel.run_section.ui.pythonPath.currentPath = "/opt/no-python"
+    host.click(panel.run_section.ui.runButton)
+    host.wait(lambda: not panel.run.busy, LONG)
+    take(host, "failure", panel.run_section.widget)
+    panel.run_section.ui.pythonPath.currentPath = ""
+
+
+def _scroll_to(host: Host, section: Any) -> None:
+    """Show the whole section, or as much of it as fits."""
+    area = section.widget.parentWidget()
+    while not isinstance(area, QScrollArea):
+        area = area.parentWidget()
+    area.verticalScrollBar().value = section.widget.pos.y()
+
+
+def _point_at_map(host: Host) -> None:
+    """Put the mouse where the values are read."""
+    view = host.app.layoutManager().sliceWidget("Red").sliceView()
+    place = QPointF(view.width * 0.42, view.height * 0.42)
+    move = QMouseEvent(
+        QEvent.Type.MouseMove,
+        place,
+        view.mapToGlobal(place),
+        Qt.MouseButton.NoButton,
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    host.app.sendEvent(view, move)
+    end = time.monotonic() + 0.3
+    host.wait(lambda: time.monotonic() > end)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,37 @@ def test_a_second_run_is_added_when_asked_for(host, finished):
     assert slicer.mrmlScene.IsNodePresent(first)
 
 
+def test_an_earlier_result_comes_back_with_its_own_maps(host, finished):
+    parameters = finished.context.parameters
+    first = {name: getattr(parameters, name) for name in (*MAPS, "reference")}
+    host.click(finished.run_section.ui.addResultCheckBox)
+    run_synthesis(host, finished)
+    assert all(getattr(parameters, name) is not first[name] for name in MAPS)
+    host.choose(finished.result.ui.syntheticSelector, first["synthetic"].GetName())
+    assert {name: getattr(parameters, name) for name in first} == first
+
+
+def test_the_difference_is_that_of_the_maps_chosen_now(host, finished):
+    import slicer
+
+    parameters = finished.context.parameters
+    host.wait(lambda: parameters.difference is not None, 30)
+    host.wait(lambda: not finished.comparison.active, 30)
+    census = host.scene_census()["vtkMRMLScalarVolumeNode"]
+    difference = slicer.util.arrayFromVolume(parameters.difference)
+    synthetic = slicer.util.arrayFromVolume(parameters.synthetic)
+    other = slicer.util.addVolumeFromArray(synthetic + 1.0, name="other CBV")
+    other.CopyOrientation(parameters.synthetic)
+    host.choose(finished.inputs.ui.acquiredSelector, "other CBV")
+    host.wait(lambda: parameters.difference is None, 5)
+    host.wait(lambda: parameters.difference is not None, 30)
+    np.testing.assert_allclose(slicer.util.arrayFromVolume(parameters.difference), -1.0, atol=1e-5)
+    assert difference.min() < -1 or difference.max() > -1
+    assert host.scene_census()["vtkMRMLScalarVolumeNode"] == census + 1
+    host.choose(finished.inputs.ui.acquiredSelector, "None (optional)")
+    host.wait(lambda: parameters.difference is None, 5)
+
+
 def test_a_parent_transform_of_the_t1_moves_the_result(host, panel, small_case, monkeypatch):
     import slicer
     import vtk

@@ -73,6 +73,8 @@ def test_the_name_of_a_map_is_not_piled_up():
         name = result_name("5: t1_mprage", key, True)
         assert result_name(name, "difference", True) == "5: t1_mprage CBV difference SYNTHETIC (simulated)"
         assert result_name(f"{name}_1", "synthetic", False) == "5: t1_mprage CBV SYNTHETIC"
+        unmarked = result_name("5: t1_mprage", key, False)
+        assert result_name(f"{unmarked}_1", "synthetic", False) == "5: t1_mprage CBV SYNTHETIC"
 
 
 @given(st.text(max_size=200), st.sampled_from(KEYS), st.booleans())
