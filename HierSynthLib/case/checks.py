@@ -95,7 +95,7 @@ def check_steps(
                 head = Head(volume, role)
             elif head:
                 found += head.examine_place(role, volume, quick=quick)
-        yield role, _check_of_volume(volume, volumes.get(base) if base and base != role else None, found, notes)
+        yield role, _check_of_volume(role, volume, volumes.get(base) if base and base != role else None, found, notes)
 
 
 def _check_of_absence(problem: Problem | None, is_reference: bool) -> Check:
@@ -104,10 +104,14 @@ def _check_of_absence(problem: Problem | None, is_reference: bool) -> Check:
     return Check("error" if is_reference else "missing", problem.what, str(problem))
 
 
-def _check_of_volume(volume: Volume, reference: Volume | None, problems: list[Problem], notes: list[Problem]) -> Check:
+def _check_of_volume(
+    role: Role, volume: Volume, reference: Volume | None, problems: list[Problem], notes: list[Problem]
+) -> Check:
     line = _describe_grid(volume)
     if problems:
         return _check_of_problems(problems + notes, line)
+    # Regions are no image on a grid: a segmentation keeps just the box around each of them.
+    reference = None if role == Role.ROI else reference
     resampled = reference is not None and not volume.same_grid(reference)
     if resampled:
         line += ", different grid → will be resampled"

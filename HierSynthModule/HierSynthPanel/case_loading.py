@@ -164,6 +164,8 @@ def _segmentation(image: Any, affine: Any, labels: Mapping[int, str]) -> Any:
     slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(label_map, node)
     slicer.mrmlScene.RemoveNode(label_map)
     node.CreateDefaultDisplayNodes()
+    # Filled regions would hide the map under them.
+    node.GetDisplayNode().SetAllSegmentsVisibility2DFill(False)
     segmentation = node.GetSegmentation()
     for name in segmentation.GetSegmentIDs():
         segment = segmentation.GetSegment(name)

@@ -121,6 +121,8 @@ class CompareSection:
 
     def _follow(self) -> None:
         parameters = self._parameters
+        if parameters is None:
+            return
         beside = layouts.is_active() and parameters.layout in layouts.COMPARING
         if self._entered and parameters.flicker and parameters.synthetic is not None and not beside:
             self._flicker.start(parameters.flickerRate)
@@ -146,7 +148,8 @@ class CompareSection:
             layers.fill(parameters, second)
 
     def _show_faded(self, visible: float) -> None:
-        layers.set_opacity(self._parameters, visible)
+        if self._parameters is not None:
+            layers.set_opacity(self._parameters, visible)
 
     def _show_values(self, values: Values) -> None:
         lines = readout_lines(values)

@@ -23,7 +23,7 @@ SETTLE_MS = 300
 """How long the choice must have stood before the maps are compared."""
 
 SIDES = ("synthetic", "acquired")
-KEPT = ("difference", "checkerboard")
+KEPT = ("difference", "acquired_on_grid", "checkerboard")
 """Maps that are shown, of those that the worker makes."""
 
 
@@ -149,7 +149,7 @@ class Comparison:
         parameters = self._parameters
         synthetic = parameters.synthetic
         destination = Destination.beside(synthetic, synthetic.GetAttribute(nodes.SIMULATED) == "1")
-        for key in KEPT if parameters.checkerboardShown else KEPT[:1]:
+        for key in KEPT if parameters.checkerboardShown else KEPT[:-1]:
             image, affine = yield from load_image(maps[key])
             earlier = self._nodes.get(key)
             replaced = earlier if is_replaceable(earlier, destination) else None

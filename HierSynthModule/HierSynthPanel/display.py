@@ -33,27 +33,28 @@ def show_layout(parameters: HierSynthParameters, second: bool = False) -> None:
         parameters: the panel's.
         second: show the other map of the flicker.
     """
-    layout, comparing, places = layouts.current(), layouts.is_comparing(), layouts.places(parameters)
+    layout, compared, places = layouts.current(), layouts.is_comparing(), layouts.places(parameters)
     apply_styles(parameters)
     layouts.choose(parameters)
     fitted = layers.fill(parameters, second)
     if layouts.current() != layout:
         # The views have other sizes now.
         fitted = [*fitted, *places]
-    if layouts.is_comparing() != comparing:
-        places = layouts.carried(places, comparing, parameters.orientation)
     if parameters.layout == "volume":
         volume_rendering.show(parameters)
     else:
         volume_rendering.hide()
 
-    def arrange() -> None:
-        layouts.fit(fitted)
-        layouts.go_to(places)
-
-    arrange()
+    layouts.fit(fitted)
+    layouts.go_to(layouts.carried(places, compared, parameters.orientation))
     # Views get their sizes a moment after they were made or moved.
-    qt.QTimer.singleShot(0, arrange)
+    qt.QTimer.singleShot(0, lambda: _fit_again(fitted, parameters))
+
+
+def _fit_again(names: list[str], parameters: HierSynthParameters) -> None:
+    places = layouts.places(parameters)
+    layouts.fit(names)
+    layouts.go_to(places)
 
 
 def restyle(parameters: HierSynthParameters) -> None:

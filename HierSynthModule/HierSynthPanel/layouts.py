@@ -115,19 +115,20 @@ def places(parameters: HierSynthParameters) -> dict[str, Place]:
     return found
 
 
-def carried(before: dict[str, Place], comparing: bool, orientation: str) -> dict[str, Place]:
-    """The places of the views after a change between layouts that compare and layouts that do not.
+def carried(before: dict[str, Place], compared: bool, orientation: str) -> dict[str, Place]:
+    """The places of the views after another layout was chosen.
 
     Args:
-        before: the places before the change.
-        comparing: whether the layout before the change compares.
-        orientation: "axial", "coronal" or "sagittal", of the compared views.
+        before: the places before.
+        compared: whether the layout before had a view for each map.
+        orientation: "axial", "coronal" or "sagittal", of the views of a layout that has.
 
     Returns:
         The same places, but the slice that the user looked at in the one layout is the slice in the other, too.
     """
     plane = views.ORTHOGONAL[orientation]
-    source, targets = (views.SYNTHETIC_VIEW, (plane,)) if comparing else (plane, views.COMPARED)
+    source = views.SYNTHETIC_VIEW if compared else plane
+    targets = views.COMPARED if is_comparing() else (plane,)
     return before | dict.fromkeys(targets, before[source]) if source in before else before
 
 

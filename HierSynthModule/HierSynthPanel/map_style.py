@@ -19,11 +19,10 @@ NO_LIMIT = 1e6
 UNCERTAINTY_WINDOW = (0.0, 4.0)
 """Half-widths of intervals, nrCBV."""
 
-
 LEGEND_PLACE = (0.97, 0.03)
 """Low at the right, where a head leaves most room."""
 
-LEGEND_SIZE = (0.11, 0.33)
+LEGEND_SIZE = (0.09, 0.33)
 """Width and height as shares of the view; the text is as large as fits."""
 
 

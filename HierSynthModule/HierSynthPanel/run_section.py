@@ -83,6 +83,7 @@ class RunSection:
         ui.progressBar.visible = run.busy
         ui.progressBar.value = round(run.fraction * ui.progressBar.maximum)
         ui.statusLabel.text = run.status
+        ui.statusLabel.visible = run.state != RunState.FAILED
         failed = run.state == RunState.FAILED
         ui.failureFrame.visible = failed
         ui.failureReason.text = f"✗ {run.reason}" if failed else ""

@@ -17,8 +17,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from HierSynthLib.synthesis.catalogue import model_cards
 from HierSynthLib.synthesis.package import DEFAULT_MODEL
+from HierSynthLib.volume import Volume, read_volume, write_volume
 from HierSynthLib.worker.run_state import RunState
 from Testing.benchmark.measure import print_table, run_command, tree_memory
 from Testing.benchmark.synthesis import COMMAND, spread
@@ -27,6 +30,7 @@ from Testing.host import Host
 from Testing.host.properties import PROPERTIES
 from Testing.host.views.abstract_view import AbstractView
 
+GRID = (240, 240, 155)
 RUNS = 3
 SEED = 1
 ACCIDENTS = ("cancel", "kill", "close scene", "none")
@@ -46,6 +50,11 @@ class Measured:
             self.host.wait(lambda: self.panel.context.parameters.t1 is not None, 120)
             self.host.wait(lambda: self.panel.run_section.ui.runButton.enabled, 60)
         return gaps.longest
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Voxels of the T1 along its axes."""
+        return tuple(self.panel.context.parameters.t1.GetImageData().GetDimensions())
 
     def run(self) -> dict[str, float]:
         """One synthesis: seconds from click to overlay, of the pipeline itself, and the longest gaps."""
@@ -83,11 +92,29 @@ class Measured:
         return red.GetForegroundVolumeID() == node.GetID() and not any(view.is_render_pending() for view in views)
 
 
+def put_on_grid(case: Path) -> None:
+    """Crop and pad the 1 mm volumes of a case about their middle to `GRID`; nothing moves in space."""
+    for path in case.glob("*.nii.gz"):
+        volume = read_volume(path)
+        if volume.spacing.max() > 1.5:
+            continue
+        shift = [(new - old) // 2 for new, old in zip(GRID, volume.grid, strict=True)]
+        pad = [
+            (max(move, 0), max(new - old - move, 0)) for move, new, old in zip(shift, GRID, volume.grid, strict=True)
+        ]
+        crop = tuple(slice(max(-move, 0), max(-move, 0) + new) for move, new in zip(shift, GRID, strict=True))
+        affine = volume.affine.copy()
+        affine[:3, 3] = volume.positions([-move for move in shift])
+        array = np.pad(volume.array[crop], pad)
+        write_volume(Volume(array, affine, volume.units), path, overwrite=True)
+
+
 def measure_opening() -> tuple[float, bool]:
     """Seconds from the click on the module to its panel in a fresh process, and whether torch was loaded."""
     program = (
         "import sys, time; from Testing.host import Host; host = Host.start(offscreen=True); "
-        "begun = time.perf_counter(); host.open_module('HierSynth'); print(time.perf_counter() - begun, 'torch' in sys.modules)"
+        "begun = time.perf_counter(); host.open_module('HierSynth'); "
+        "print(time.perf_counter() - begun, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True)
     seconds, torch_loaded = done.stdout.split()
@@ -155,6 +182,7 @@ def main() -> None:
         write_tiny_model(folder / "data" / "Models" / "tiny")
         for size in ("full", "small"):
             run_command([*COMMAND, "phantom", str(folder / size), "--size", size, "--seed", "2"])
+        put_on_grid(folder / "full")
         openings = [measure_opening() for _ in range(RUNS)]
         host = Host.start(offscreen=True)
         host.style.choose(__name__, PROPERTIES)
@@ -173,8 +201,11 @@ def main() -> None:
             ("longest gap at the result", "≤ 200 ms", spread([run["gap while loading"] for run in runs], 3)),
             ("longest gap while a case is loaded", "–", f"{1e3 * case_gap:.0f} ms"),
         ]
-        print_table("Panel, 240 × 240 × 155", rows)
+        grid = measured.grid
+        print_table(f"Panel, {' × '.join(map(str, grid))}", rows)
         host.close_scene()
+        if not chosen.accidents:
+            return
         host.choose(measured.panel.run_section.ui.modelSelector, title_of("tiny"))
         print_table("Panel, accidents", accidents(measured, folder / "small", chosen.accidents))
 

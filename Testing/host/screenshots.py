@@ -22,6 +22,8 @@ LARGEST = 400_000
 COLORS = 256
 LONG = 300.0
 """Seconds that a step may take."""
+SETTLE_SECONDS = 0.3
+"""Time for layouts to take their sizes, and for what follows a click."""
 PICTURE_AT = 0.6
 """Fraction of the run at which its picture is taken."""
 
@@ -41,7 +43,8 @@ def take(host: Host, name: str, widget: QWidget | None = None, folder: Path = FO
     Raises:
         ValueError: The picture is larger than a picture of the README may be.
     """
-    host.wait(host.app.layoutManager().scheduler().is_idle)
+    settled = time.monotonic() + SETTLE_SECONDS
+    host.wait(lambda: time.monotonic() > settled and host.app.layoutManager().scheduler().is_idle())
     data = png(host.grab(widget))
     if len(data) > LARGEST:
         message = f"The picture {name} has {len(data)} bytes, more than {LARGEST}; show less of it."
@@ -143,6 +146,7 @@ def _failure(host: Host, panel: Any) -> None:
     panel.run_section.ui.pythonPath.currentPath = "/opt/no-python"
     host.click(panel.run_section.ui.runButton)
     host.wait(lambda: not panel.run.busy, LONG)
+    _scroll_to(host, panel.run_section)
     take(host, "failure", panel.run_section.widget)
     panel.run_section.ui.pythonPath.currentPath = ""
 

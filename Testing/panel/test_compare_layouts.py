@@ -201,6 +201,22 @@ def test_the_slice_is_kept_from_layout_to_layout(host, case):
     assert offset_of("Green") == pytest.approx(green)
 
 
+def test_a_view_that_joins_shows_the_same_slice_as_those_beside_it(host, case):
+    show_result(host, case)
+    press(host, button_of(case, "side-by-side"))
+    scroll("HierSynthAcquired", CENTRE[2] + 22.0)
+    press(host, button_of(case, "three-up"))
+    assert [offset_of(name) for name in COMPARED] == pytest.approx([CENTRE[2] + 22.0] * 3)
+
+
+def test_where_the_user_goes_right_after_a_change_of_layout_counts(host, case):
+    show_result(host, case)
+    host.click(button_of(case, "three-up"))
+    cut_at(away(0.0, 0.0, 13.0), *COMPARED)
+    settle(host)
+    assert [offset_of(name) for name in COMPARED] == pytest.approx([CENTRE[2] + 13.0] * 3)
+
+
 def test_whole_anatomy_is_visible_in_every_view(host, case):
     show_result(host, case)
     for layout in ("overlay", "side-by-side", "three-up", "volume", "side-by-side"):

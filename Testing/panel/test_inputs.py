@@ -139,8 +139,11 @@ def test_deleting_a_chosen_volume_leaves_its_role_empty(host, panel):
 
 
 def test_assign_automatically_goes_by_name_and_leaves_contrast_enhanced_t1_out(host, panel):
-    for name in ("t1_mprage_sag POST GAD", "t1_mprage_sag", "t2_tse_tra", "t2_space_dark-fluid", "ep2d_diff_ADC"):
+    for name in ("t1_mprage_sag POST GAD", "t1_mprage_sag", "t2_tse_tra", "t2_space_dark-fluid"):
         add_volume(name)
+    diffusion = np.random.default_rng(4).normal(800, 30, (40, 48, 36))
+    diffusion[:8] = 0
+    add_volume("ep2d_diff_ADC", diffusion)
     host.click(panel.inputs.ui.assignButton)
     ui = panel.inputs.ui
     chosen = {name: getattr(ui, f"{name}Selector").currentNode() for name in ("t1", "t2", "flair", "adc")}

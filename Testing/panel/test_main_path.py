@@ -40,6 +40,24 @@ def local_affine(node):
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
+def assert_shown_over_the_t1(parameters):
+    import slicer
+
+    composite = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()
+    assert composite.GetBackgroundVolumeID() == parameters.t1.GetID()
+    assert composite.GetForegroundVolumeID() == parameters.synthetic.GetID()
+    display = parameters.synthetic.GetScalarVolumeDisplayNode()
+    low = display.GetLevel() - display.GetWindow() / 2
+    assert (low, low + display.GetWindow()) == pytest.approx((0, 10))
+
+
+def assert_provenance_can_be_read(panel):
+    table = panel.result.ui.provenanceTable
+    shown = {table.item(row, 0).text(): table.item(row, 1).text() for row in range(table.rowCount)}
+    run = json.loads(panel.context.parameters.synthetic.GetAttribute("HierSynth.Run"))
+    assert any(run["model"]["name"] in text for text in shown.values())
+
+
 def test_the_case_is_loaded_where_its_files_say(host, panel, small_case, monkeypatch):
     import slicer
 
@@ -64,7 +82,7 @@ def test_the_segments_have_the_names_of_the_case(host, panel, small_case, monkey
     assert names == set(labels.values())
 
 
-def test_the_maps_lie_on_the_t1_and_are_those_of_the_worker(host, finished):
+def test_the_maps_of_the_worker_lie_on_the_t1_and_over_it(host, finished):
     import slicer
 
     parameters = finished.context.parameters
@@ -80,25 +98,8 @@ def test_the_maps_lie_on_the_t1_and_are_those_of_the_worker(host, finished):
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     items = [hierarchy.GetItemByDataNode(node) for node in (parameters.t1, parameters.synthetic)]
     assert hierarchy.GetItemParent(items[0]) == hierarchy.GetItemParent(items[1])
-
-
-def test_the_map_is_shown_over_the_t1_at_once(host, finished):
-    import slicer
-
-    parameters = finished.context.parameters
-    composite = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()
-    assert composite.GetBackgroundVolumeID() == parameters.t1.GetID()
-    assert composite.GetForegroundVolumeID() == parameters.synthetic.GetID()
-    display = parameters.synthetic.GetScalarVolumeDisplayNode()
-    low = display.GetLevel() - display.GetWindow() / 2
-    assert (low, low + display.GetWindow()) == pytest.approx((0, 10))
-
-
-def test_provenance_can_be_read(host, finished):
-    table = finished.result.ui.provenanceTable
-    shown = {table.item(row, 0).text(): table.item(row, 1).text() for row in range(table.rowCount)}
-    run = json.loads(finished.context.parameters.synthetic.GetAttribute("HierSynth.Run"))
-    assert any(run["model"]["name"] in text for text in shown.values())
+    assert_shown_over_the_t1(parameters)
+    assert_provenance_can_be_read(finished)
 
 
 def test_a_second_run_replaces_the_first(host, finished):
@@ -109,24 +110,13 @@ def test_a_second_run_replaces_the_first(host, finished):
     assert host.scene_census()["vtkMRMLScalarVolumeNode"] == before
 
 
-def test_a_second_run_is_added_when_asked_for(host, finished):
-    import slicer
-
-    first = finished.context.parameters.synthetic
-    host.click(finished.run_section.ui.addResultCheckBox)
-    run_synthesis(host, finished)
-    second = finished.context.parameters.synthetic
-    assert second is not first
-    assert second.GetName() != first.GetName()
-    assert slicer.mrmlScene.IsNodePresent(first)
-
-
-def test_an_earlier_result_comes_back_with_its_own_maps(host, finished):
+def test_a_second_run_is_added_when_asked_for_and_the_first_comes_back_with_its_own_maps(host, finished):
     parameters = finished.context.parameters
     first = {name: getattr(parameters, name) for name in (*MAPS, "reference")}
     host.click(finished.run_section.ui.addResultCheckBox)
     run_synthesis(host, finished)
     assert all(getattr(parameters, name) is not first[name] for name in MAPS)
+    assert parameters.synthetic.GetName() != first["synthetic"].GetName()
     host.choose(finished.result.ui.syntheticSelector, first["synthetic"].GetName())
     assert {name: getattr(parameters, name) for name in first} == first
 

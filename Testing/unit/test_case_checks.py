@@ -159,7 +159,7 @@ def test_a_tiny_roi_is_not_overlooked(case):
     inside, outside = array.copy(), array.copy()
     inside[121, 121, 78] = 1  # 1 mm from the centre, between the voxels of a sample
     outside[1, 1, 1] = 1
-    assert check_roles(case | {Role.ROI: Volume(inside, affine)})[Role.ROI].level == "info"
+    assert check_roles(case | {Role.ROI: Volume(inside, affine)})[Role.ROI].level == "ok"
     check = check_roles(case | {Role.ROI: Volume(outside, affine)})[Role.ROI]
     assert (check.level, check.text) == ("warning", "ROI lies mostly (100 %) outside the head in T1.")
     assert "empty" in check_roles(case | {Role.ROI: Volume(array, affine)})[Role.ROI].text
