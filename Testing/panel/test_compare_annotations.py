@@ -75,6 +75,7 @@ def test_words_stay_when_corner_texts_are_rewritten_and_another_module_is_open(h
     assert words(host, "Red") > 100
     view("Green").mrmlSliceCompositeNode().SetForegroundVolumeID(None)
     assert words(host, "Green") == 0
+    view("Red").sliceView().cornerAnnotation().ClearAllTexts()
 
 
 def test_words_are_in_views_that_appear_later(host, case):

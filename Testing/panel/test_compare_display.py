@@ -231,7 +231,9 @@ def test_colour_tables_are_loaded_once(host, case):
         return [node.GetName() for node in nodes if node.GetAttribute("HierSynth.ColorMap")]
 
     first = sorted(tables())
-    assert "HierSynth-CBV-Inferno" in first
+    assert first.count("HierSynth-CBV-Inferno") == first.count("HierSynth-Uncertainty") == 1
+    case.section.ui.thresholdSlider.value = 1.0
+    assert sorted(tables()) == first
     host.close_scene()
     case.section.set_parameters(case.parameters)
     case.add_result()

@@ -358,6 +358,10 @@ def test_scene_saved_in_a_layout_shows_it_again(host, case, tmp_path):
     assert view("HierSynthSynthetic").mrmlSliceCompositeNode().GetForegroundOpacity() == pytest.approx(0.35)
     assert again.synthetic.GetScalarVolumeDisplayNode().GetWindow() == pytest.approx(7.0)
     assert case.section.ui.windowHighSpinBox.value == 7.0
+    tables = [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode")]
+    assert tables.count("HierSynth-CBV-Inferno") == 1
+    legends = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    assert len({legend.GetTitleText() for legend in legends}) == len(legends) - 1, "only CBV ACQUIRED is there twice"
     scroll("HierSynthAcquired", 9.5)
     assert offset_of("HierSynthSynthetic") == pytest.approx(9.5), "still linked"
 
