@@ -117,6 +117,8 @@ class Panel(VTKObservationMixin):
         with slicer.util.NodeModify(parameters):
             parameters.reference = destination.reference if nodes.present(destination.reference) else None
             parameters.synthetic = node
+        # A replaced map is the same node with other voxels, which the parameters do not notice.
+        parameters.parameterNode.Modified()
         self._show()
 
     def _show(self) -> None:

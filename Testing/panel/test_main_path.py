@@ -31,6 +31,11 @@ def finished(host, panel, small_case, monkeypatch):
     return panel
 
 
+def wait_for_comparison(host, panel):
+    """Wait until the maps have been compared, which adds nodes a moment after the run."""
+    host.wait(lambda: panel.context.parameters.difference is not None and not panel.comparison.active, 60)
+
+
 def local_affine(node):
     import slicer
     import vtk
@@ -104,9 +109,12 @@ def test_the_maps_of_the_worker_lie_on_the_t1_and_over_it(host, finished):
 
 def test_a_second_run_replaces_the_first(host, finished):
     first = finished.context.parameters.synthetic
+    wait_for_comparison(host, finished)
     before = host.scene_census()["vtkMRMLScalarVolumeNode"]
     run_synthesis(host, finished)
     assert finished.context.parameters.synthetic is first
+    host.wait(lambda: finished.context.parameters.difference is None, 5)
+    wait_for_comparison(host, finished)
     assert host.scene_census()["vtkMRMLScalarVolumeNode"] == before
 
 
