@@ -13,6 +13,9 @@ import pytest
 
 from Testing.host import Host
 from Testing.host.properties import PROPERTIES
+from Testing.host.views import LayoutManager
+from Testing.host.views.slice_widget import SliceWidget
+from Testing.panel.view_steps import four_up
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +40,15 @@ def _fresh_application(host: Host) -> Iterator[None]:
 def job_folders(host: Host) -> Path:
     """The folder in which the panel makes its job folders."""
     return Path(host.app.temporaryPath) / "HierSynth"
+
+
+@pytest.fixture
+def layout_manager(host: Host) -> LayoutManager:
+    """The layout manager, showing four views."""
+    return four_up(host)
+
+
+@pytest.fixture
+def red(layout_manager: LayoutManager) -> SliceWidget:
+    """The axial view of that layout."""
+    return layout_manager.sliceWidget("Red")

@@ -1,19 +1,8 @@
 """When the views of the stand-in host are drawn."""
 
 import numpy as np
-import pytest
 
-from Testing.panel.view_steps import add_volume, count_drawings, four_up, settle, show, show_pair
-
-
-@pytest.fixture
-def layout_manager(host):
-    return four_up(host)
-
-
-@pytest.fixture
-def red(layout_manager):
-    return layout_manager.sliceWidget("Red")
+from Testing.panel.view_steps import add_volume, count_drawings, settle, show, show_pair
 
 
 def test_many_requests_lead_to_one_drawing(host, layout_manager, red):

@@ -12,7 +12,6 @@ import pytest
 from Testing.host import REPOSITORY
 from Testing.panel.view_steps import (
     add_volume,
-    four_up,
     pixel_of,
     pixels,
     send_mouse,
@@ -33,16 +32,6 @@ NESTED = """
   <item name="Plot"><view class="vtkMRMLPlotViewNode" singletontag="PlotView1"/></item>
 </layout>
 """
-
-
-@pytest.fixture
-def layout_manager(host):
-    return four_up(host)
-
-
-@pytest.fixture
-def red(layout_manager):
-    return layout_manager.sliceWidget("Red")
 
 
 def test_built_in_layouts_show_their_views(host, layout_manager):

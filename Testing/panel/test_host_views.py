@@ -7,7 +7,6 @@ from Testing.panel.view_steps import (
     UNIT,
     add_color_table,
     add_volume,
-    four_up,
     pixel_of,
     pixels,
     send_mouse,
@@ -18,16 +17,6 @@ from Testing.panel.view_steps import (
 
 ANISOTROPIC = np.array([[-0.8, 0, 0, 60.0], [0, -1.1, 0, 70.0], [0, 0, 2.5, -40.0], [0, 0, 0, 1]])
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-
-
-@pytest.fixture
-def layout_manager(host):
-    return four_up(host)
-
-
-@pytest.fixture
-def red(layout_manager):
-    return layout_manager.sliceWidget("Red")
 
 
 def oblique_affine():
