@@ -31,13 +31,15 @@ screenshots: export QT_QPA_PLATFORM = offscreen
 screenshots: setup-tests ## render the panel with the demo case into Resources/Screenshots/
 	$(BIN)/python -m Testing.host.screenshots
 
-# Small arrays and many child processes: more threads only make the tests slower.
-test: export OMP_NUM_THREADS ?= 2
-test: export ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS ?= 2
+# Two processes at once, each with the tests of whole files: small arrays and many child processes gain more by that
+# than by threads.
+TEST_PROCESSES ?= 2
+test: export OMP_NUM_THREADS ?= 1
+test: export ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS ?= 1
 test: export QT_QPA_PLATFORM = offscreen
 test: export MPLBACKEND = Agg
 test: lint ## lint, then run all tests (PYTEST_ARGS=…)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 lint: setup-tests ## style and types
 	$(BIN)/ruff check .
