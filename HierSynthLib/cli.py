@@ -10,6 +10,7 @@ import typer
 
 import HierSynthLib
 from HierSynthLib.commands.demo import demo
+from HierSynthLib.commands.fidelity import fidelity
 from HierSynthLib.commands.jobs import JobError
 from HierSynthLib.commands.models import models
 from HierSynthLib.commands.phantom import phantom
@@ -28,6 +29,7 @@ app = typer.Typer(
     help="Synthetic CBV maps from non-contrast MRI. Research only, not for clinical use.",
 )
 app.command()(demo)
+app.command()(fidelity)
 app.command()(phantom)
 app.command()(synthesize)
 app.add_typer(models, name="models")

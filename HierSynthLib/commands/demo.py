@@ -1,4 +1,4 @@
-"""`hiersynth demo`: a simulated patient, its synthetic CBV map, and a figure of both."""
+"""`hiersynth demo`: a simulated patient, its synthetic CBV map, a figure of both and a report on their fidelity."""
 
 import json as json_format
 import time
@@ -8,13 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
+from HierSynthLib.commands.fidelity import report_case
 from HierSynthLib.commands.jobs import run_job, worker
+from HierSynthLib.commands.measuring import Plan
 from HierSynthLib.commands.options import Debug, Device, DeviceOption, Json, Model, Seed, Size, SizeOption
 from HierSynthLib.commands.results import print_result, require_writable
 from HierSynthLib.commands.synthesize import case_parameters, check_parameters, synthesis_parameters
 from HierSynthLib.commands.terminal import Display
 from HierSynthLib.errors import HierSynthError
 from HierSynthLib.files import write_text_atomically
+from HierSynthLib.worker.client import WorkerClient
 
 SETTINGS = "demo.json"
 """Marks a folder as the demo's own and says which patient is in it."""
@@ -29,15 +32,16 @@ def demo(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Simulate a patient, make its synthetic CBV map and a figure.
+    """Simulate a patient, make its synthetic CBV map, a figure and a report on its fidelity.
 
-    Nothing is ever overwritten: a second run keeps the patient and puts its maps into maps-2 and its figure into
-    figure-2.png. A folder that holds anything else than this patient's demo is left alone; DIR-2 is made then.
+    Nothing is ever overwritten: a second run keeps the patient and puts its maps into maps-2, its figure into
+    figure-2.png and its report into fidelity-2. A folder that holds anything else than this patient's demo is left
+    alone; DIR-2 is made then.
     """
     require_writable(out)
     settings = {"seed": seed, "size": str(size)}
     folder = demo_folder(out.absolute(), settings)
-    case, (maps, figure) = folder / "case", free_names(folder)
+    case, (maps, figure, report) = folder / "case", free_names(folder)
     parameters = synthesis_parameters(maps, model, device)
     clock = _Clock()
     with worker() as client:
@@ -52,25 +56,42 @@ def demo(
             client, "synthesize", parameters, output=maps, title="synthesising its CBV map", debug=debug
         )
         clock.note("synthesis")
+        _draw_figure(case, maps, figure)
+        clock.note("figure")
+        fidelity = _report_fidelity(client, case, maps, report, debug=debug)
+        clock.note("fidelity")
+    files = {"report": fidelity["report"], "figure": figure, "CBV maps": maps, "simulated patient": case}
+    print_result(
+        result
+        | {"case": case, "figure": figure, "fidelity": fidelity, "warnings": warnings}
+        | {"elapsed_seconds": clock.seconds},
+        [
+            *fidelity["sentences"],
+            "",
+            *(f"{name:<17}  {path}" for name, path in files.items()),
+            "",
+            *(f"{name:<17}  {seconds:5.1f} s" for name, seconds in clock.seconds.items()),
+            "",
+            fidelity["statement"],
+        ],
+        json=json,
+    )
+
+
+def _draw_figure(case: Path, maps: Path, figure: Path) -> None:
     from HierSynthLib.fidelity.figures import case_figure
 
     with Display("drawing the figure") as display:
         display.progress("figure", 0.0)
         case_figure(case, maps, figure)
         display.progress("done", 1.0)
-    clock.note("figure")
-    files = {"figure": figure, "CBV maps": maps, "simulated patient": case}
-    print_result(
-        result | {"case": case, "figure": figure, "warnings": warnings, "elapsed_seconds": clock.seconds},
-        [
-            *(f"{name:<17}  {path}" for name, path in files.items()),
-            "",
-            *(f"{name:<17}  {seconds:5.1f} s" for name, seconds in clock.seconds.items()),
-            "",
-            "SYNTHETIC map of a SIMULATED patient: research only, not for clinical use.",
-        ],
-        json=json,
-    )
+
+
+def _report_fidelity(client: WorkerClient, case: Path, maps: Path, out: Path, *, debug: bool) -> dict[str, Any]:
+    from HierSynthLib.fidelity.measures.settings import Settings
+    from HierSynthLib.fidelity.report.subject import SYNTHETIC, Choices
+
+    return report_case(client, case, [(SYNTHETIC, maps)], Choices(), Plan(Settings()), out, debug=debug)
 
 
 class _Clock:
@@ -94,11 +115,12 @@ def demo_folder(out: Path, settings: dict[str, Any]) -> Path:
     return next(folder for folder in chain([out], numbered) if _is_usable(folder, settings))
 
 
-def free_names(folder: Path) -> tuple[Path, Path]:
-    """Return the first of maps, maps-2, … and figure.png, figure-2.png, … that are both free."""
+def free_names(folder: Path) -> tuple[Path, Path, Path]:
+    """Return the first of maps, maps-2, …, figure.png, … and fidelity, … with the same number that are all free."""
     endings = chain([""], (f"-{number}" for number in count(2)))
-    pairs = ((folder / f"maps{ending}", folder / f"figure{ending}.png") for ending in endings)
-    return next((maps, figure) for maps, figure in pairs if not maps.exists() and not figure.exists())
+    names = ((f"maps{ending}", f"figure{ending}.png", f"fidelity{ending}") for ending in endings)
+    found = ((folder / maps, folder / figure, folder / report) for maps, figure, report in names)
+    return next(three for three in found if not any(path.exists() for path in three))
 
 
 def is_whole(case: Path) -> bool:

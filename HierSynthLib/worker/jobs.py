@@ -8,6 +8,7 @@ from HierSynthLib.progress import Reporter
 from HierSynthLib.worker.server import Job
 
 if TYPE_CHECKING:
+    from HierSynthLib.fidelity.measures.job import MeasureJob
     from HierSynthLib.synthesis.job import Synthesizer
 
 
@@ -18,6 +19,8 @@ def standard_jobs() -> dict[str, Job]:
         "phantom": write_phantom,
         "read_case": read_case,
         "compare": compare,
+        "measure": _Measurement().run,
+        "suggest_regions": suggest_regions,
         "runtime": runtime,
     }
 
@@ -36,6 +39,22 @@ class _Synthesis:
 
             self._synthesizer = Synthesizer()
         return self._synthesizer.run(parameters, reporter)
+
+
+class _Measurement:
+    """Keeps the maps on their grid from one measurement to the next, so that a changed ROI is measured at once."""
+
+    def __init__(self) -> None:
+        self._job: MeasureJob | None = None
+
+    def run(self, parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+        """Measure maps in regions; the parameters and the result are those of `MeasureJob.run`."""
+        if self._job is None:
+            reporter.progress("loading libraries", 0.0)
+            from HierSynthLib.fidelity.measures.job import MeasureJob
+
+            self._job = MeasureJob()
+        return self._job.run(parameters, reporter)
 
 
 def write_phantom(parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
@@ -88,6 +107,14 @@ def compare(parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
 
     synthetic, acquired, output = (Path(str(path)) for path in paths)
     return compare_files(synthetic, acquired, output, float(square_mm), reporter)
+
+
+def suggest_regions(parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Suggest the NAWM reference and hotspots; see `HierSynthLib.fidelity.regions.suggest.suggest_regions`."""
+    reporter.progress("loading libraries", 0.0)
+    from HierSynthLib.fidelity.regions.suggest import suggest_regions as suggest
+
+    return suggest(parameters, reporter)
 
 
 def runtime(parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:

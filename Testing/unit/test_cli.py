@@ -34,9 +34,18 @@ def quick(monkeypatch, tmp_path):
 
 @pytest.fixture
 def quick_demo(quick, monkeypatch):
-    """Let the demo draw an empty figure."""
+    """Let the demo draw an empty figure and write an empty report."""
+    import HierSynthLib.commands.demo
     import HierSynthLib.fidelity.figures
 
+    def report_case(client, case, synthetic, choices, plan, out, *, debug):
+        assert [(name, path.is_dir()) for name, path in synthetic] == [("synthetic", True)]
+        out.mkdir()
+        (out / "report.html").touch()
+        sentence = "Synthetic agrees with acquired."
+        return {"report": str(out / "report.html"), "sentences": [sentence], "statement": "SYNTHETIC, SIMULATED."}
+
+    monkeypatch.setattr(HierSynthLib.commands.demo, "report_case", report_case)
     monkeypatch.setattr(HierSynthLib.fidelity.figures, "case_figure", lambda case, maps, figure: figure.touch())
     return quick
 
@@ -95,7 +104,7 @@ def test_version_and_help(capsys):
     assert capsys.readouterr().out.strip() == f"hiersynth {HierSynthLib.__version__}"
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    for command in ("demo", "phantom", "synthesize", "models"):
+    for command in ("demo", "fidelity", "phantom", "synthesize", "models"):
         assert command in text
 
 
@@ -336,14 +345,18 @@ def test_the_demo_and_its_repetition(capsys, quick_demo, tmp_path):
     out = tmp_path / "demo"
     arguments = ["demo", "--out", str(out), "--size", "small", *quick_demo]
     assert main(arguments) == 0
-    assert str(out / "figure.png") in capsys.readouterr().out
-    assert {path.name for path in out.iterdir()} == {"case", "maps", "figure.png", "demo.json"}
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "Synthetic agrees with acquired."
+    assert f"report             {out / 'fidelity' / 'report.html'}" in printed
+    assert any(str(out / "figure.png") in line for line in printed)
+    assert {path.name for path in out.iterdir()} == {"case", "maps", "figure.png", "fidelity", "demo.json"}
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file() and path.name != "demo.json"}
 
     assert main([*arguments, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["figure"] == str(out / "figure-2.png")
     assert result["output"] == str(out / "maps-2")
+    assert result["fidelity"]["report"] == str(out / "fidelity-2" / "report.html")
     assert result["case"] == str(out / "case")
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
@@ -375,12 +388,16 @@ def test_the_demo_leaves_other_folders_alone(tmp_path):
     assert demo_folder(out, settings) == tmp_path / "demo-3"
 
 
-def test_maps_and_figure_get_the_same_number(tmp_path):
-    assert free_names(tmp_path) == (tmp_path / "maps", tmp_path / "figure.png")
+def test_maps_figure_and_report_get_the_same_number(tmp_path):
+    def named(ending):
+        return tuple(tmp_path / name for name in (f"maps{ending}", f"figure{ending}.png", f"fidelity{ending}"))
+
+    assert free_names(tmp_path) == named("")
     (tmp_path / "figure.png").touch()
-    assert free_names(tmp_path) == (tmp_path / "maps-2", tmp_path / "figure-2.png")
+    assert free_names(tmp_path) == named("-2")
     (tmp_path / "maps-2").mkdir()
-    assert free_names(tmp_path) == (tmp_path / "maps-3", tmp_path / "figure-3.png")
+    (tmp_path / "fidelity-3").mkdir()
+    assert free_names(tmp_path) == named("-4")
 
 
 # --- models ----------------------------------------------------------------------------------------------------------

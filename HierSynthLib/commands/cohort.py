@@ -1,0 +1,213 @@
+"""Measuring a cohort: every case folder of a folder, with the cases that cannot be measured told and left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from HierSynthLib.commands.measuring import Measured, Plan, measure_subject
+from HierSynthLib.commands.terminal import Display, one_line
+from HierSynthLib.errors import HierSynthError, InputError, OutputError
+from HierSynthLib.worker.client import WorkerClient
+
+if TYPE_CHECKING:
+    from HierSynthLib.case import Case, Role
+
+IDENTIFIER = "{id}"
+
+
+@dataclass(frozen=True)
+class CohortOrder:
+    """What of every patient is measured, and how.
+
+    Attributes:
+        synthetic: name and pattern of each map.
+        acquired, roi: patterns of files instead of the case's, or None.
+        reference: see `HierSynthLib.fidelity.report.subject.Choices`.
+        also: see there.
+        plan: how to measure.
+        grades: CSV file of the grades, or None.
+        per_case_reports: whether each patient gets a folder of its own.
+    """
+
+    synthetic: Sequence[tuple[str, str]]
+    acquired: str | None
+    roi: str | None
+    reference: str
+    also: tuple[Role, ...] | None
+    plan: Plan
+    grades: Path | None = None
+    per_case_reports: bool = False
+
+
+def find_cases(folder: Path) -> list[Path] | None:
+    """The case folders inside a folder; None where the folder is a case itself.
+
+    Folders with a case.json come first; where there are none, folders whose files have telling names count.
+
+    Raises:
+        InputError: it is no folder, or neither a case nor a folder of cases.
+    """
+    from HierSynthLib.case import Case
+    from HierSynthLib.case.folder import FILE_NAME
+
+    if not folder.is_dir() or (folder / FILE_NAME).exists():
+        return None
+    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    described = [path for path in inside if (path / FILE_NAME).exists()]
+    if described:
+        return described
+    try:
+        Case.discover(folder)
+    except InputError as error:
+        telling = [path for path in inside if _is_case(path)]
+        if not telling:
+            raise InputError(
+                f"{folder} is neither a case nor a folder of cases.", "A case has a case.json, or files named T1 …"
+            ) from error
+        return telling
+    return None
+
+
+def resolve_pattern(pattern: str, folder: Path, identifier: str) -> Path:
+    """The file that a pattern means for one case.
+
+    Args:
+        pattern: contains "{id}", or is a path inside the case folder.
+        folder: of the case.
+        identifier: of the case.
+
+    Raises:
+        InputError: it is an absolute path without "{id}", and would be the same for all.
+    """
+    if IDENTIFIER in pattern:
+        return Path(pattern.replace(IDENTIFIER, identifier))
+    if Path(pattern).is_absolute():
+        raise InputError(
+            f"{pattern} is the same file for every patient.", "Use {id}, or a path inside each case folder."
+        )
+    return folder / pattern
+
+
+def measure_cohort(
+    client: WorkerClient, folders: Sequence[Path], order: CohortOrder, out: Path, *, debug: bool = False
+) -> dict[str, Any]:
+    """Measure all cases and write the folder of the cohort.
+
+    Args:
+        client: of the worker.
+        folders: of the cases.
+        order: what to measure.
+        out: new folder.
+        debug: whether the worker's log is shown.
+
+    Returns:
+        "output", "report", "csv", "json" (paths), "sentences", "statement", "simulated", "measured", "excluded" and
+        "warnings".
+
+    Raises:
+        InputError: an option cannot be used, or not a single case could be measured.
+        OutputError: the folder cannot be written.
+        Cancelled: after Ctrl-C.
+    """
+    from HierSynthLib.fidelity.cohort.cohort import read_grades
+    from HierSynthLib.fidelity.cohort.output import CSV, JSON, describe_cohort, write_cohort
+    from HierSynthLib.fidelity.cohort.report import summary_sentences
+    from HierSynthLib.fidelity.report.output import REPORT
+    from HierSynthLib.fidelity.report.record import statement_line
+    from HierSynthLib.files import atomic_folder
+
+    for _, pattern in order.synthetic:
+        resolve_pattern(pattern, folders[0], "")
+    grades = read_grades(order.grades) if order.grades else {}
+    with atomic_folder(out) as temporary:
+        records, excluded = _measure_all(client, folders, order, temporary, debug=debug)
+        if not records:
+            reasons = " ".join(f"{each['id']}: {each['reason']}" for each in excluded[:3])
+            raise InputError(f"None of {len(folders)} cases could be measured. {reasons}", "Check --synthetic.")
+        cohort = describe_cohort(records, grades, excluded)
+        with Display("drawing the report") as display:
+            for warning in cohort["warnings"]:
+                display.warning(warning)
+            write_cohort(temporary, cohort, records, display)
+    return {
+        "output": str(out),
+        "report": str(out / REPORT),
+        "csv": str(out / CSV),
+        "json": str(out / JSON),
+        "sentences": summary_sentences(cohort),
+        "statement": statement_line(cohort),
+        "simulated": cohort["simulated"],
+        "measured": [record["case"] for record in records],
+        "excluded": excluded,
+        "warnings": cohort["warnings"],
+    }
+
+
+def _measure_all(
+    client: WorkerClient, folders: Sequence[Path], order: CohortOrder, out: Path, *, debug: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """The records of the cases that could be measured, without their plots; and the others with the reason."""
+    records: list[dict[str, Any]] = []
+    excluded: list[dict[str, str]] = []
+    for number, folder in enumerate(folders, start=1):
+        title = f"case {number} of {len(folders)}"
+        name = folder.name
+        try:
+            measured = _measure_case(client, folder, order, title, debug=debug)
+            name = measured.record["case"]
+            if name in [record["case"] for record in records]:
+                raise InputError(f"The identifier {name!r} stands in two case folders.", "Give each its own.")
+            if order.per_case_reports:
+                _write_case(measured, out, title)
+        except OutputError:
+            raise
+        except HierSynthError as error:
+            # A path may hold a patient's name, and the reason stands in the report.
+            reason = one_line(f"{error.message} {error.hint}").replace(str(folder), "(case folder)")
+            excluded.append({"id": name, "reason": reason})
+            with Display(title) as display:
+                display.warning(f"{name} is left out: {reason}")
+            continue
+        measured.record["measurement"].pop("plots")
+        records.append(measured.record)
+    return records, excluded
+
+
+def _measure_case(client: WorkerClient, folder: Path, order: CohortOrder, title: str, *, debug: bool) -> Measured:
+    from HierSynthLib.case import Case
+    from HierSynthLib.fidelity.report.subject import Choices, describe_subject, open_synthetic
+
+    case: Case = Case.open(folder)
+    maps = [open_synthetic(name, resolve_pattern(path, folder, case.id)) for name, path in order.synthetic]
+    choices = Choices(
+        acquired=None if order.acquired is None else resolve_pattern(order.acquired, folder, case.id),
+        roi=None if order.roi is None else resolve_pattern(order.roi, folder, case.id),
+        reference=order.reference,
+        also=order.also,
+    )
+    return measure_subject(client, describe_subject(case, maps, choices), order.plan, title=title, debug=debug)
+
+
+def _write_case(measured: Measured, out: Path, title: str) -> None:
+    from HierSynthLib.fidelity.cohort.output import CASES
+    from HierSynthLib.fidelity.report.output import file_part, write_case
+
+    name = file_part(measured.record["case"])
+    numbered = (f"{name}-{number}" for number in count(2))  # two identifiers may look alike as names of folders
+    folder = next(out / CASES / each for each in chain([name], numbered) if not (out / CASES / each).exists())
+    with Display(title) as display:
+        write_case(folder, measured.record, measured.subject, measured.regions, measured.placements, display)
+
+
+def _is_case(folder: Path) -> bool:
+    from HierSynthLib.case import Case
+
+    try:
+        Case.discover(folder)
+    except InputError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Fidelity across patients: statistics, grading, report."""

@@ -1,0 +1,1 @@
+"""The report of a patient: tables, key slices, plots, page."""

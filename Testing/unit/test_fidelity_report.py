@@ -1,0 +1,395 @@
+"""Table, figures and report of a patient, from a measurement written by hand."""
+
+import csv
+import hashlib
+import io
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from HierSynthLib.case import Case
+from HierSynthLib.fidelity.regions.shapes import Region, Sphere
+from HierSynthLib.fidelity.report.key_slices import PlacedMap, Scene, SliceDrawer, best_hotspot
+from HierSynthLib.fidelity.report.page import ReportFigure, case_report
+from HierSynthLib.fidelity.report.plots import pair_figure, save_figure, statement
+from HierSynthLib.fidelity.report.record import main_sentences, make_record, normalisation_offers, primary_region
+from HierSynthLib.fidelity.report.subject import Choices, SyntheticMap, describe_subject
+from HierSynthLib.fidelity.report.tables import COLUMNS, in_units, measurement_csv, tidy_rows
+from HierSynthLib.volume import Volume, write_volume
+from Testing.hand_made_fidelity import agreement_values, hand_made_measurement, hand_made_record, write_tiny_case
+
+LIBRARY = Path(__file__).parents[2]
+
+
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+# --- table -----------------------------------------------------------------------------------------------------------
+
+
+def test_one_row_per_region_map_and_measure():
+    measurement = hand_made_measurement()
+    rows = rows_of(measurement_csv(measurement, case="p1", simulated=False))
+    keys = {(row["region"], row["map"], row["compared_with"], row["measure"]) for row in rows}
+    entries = (*measurement["intensity"], *measurement["agreement"])
+    assert len(keys) == len(rows) == sum(len(entry["values"]) for entry in entries)
+    assert tuple(rows[0]) == COLUMNS
+    (row,) = [
+        row for row in rows if (row["region"], row["map"], row["measure"]) == ("Tumour", "ADC", "ibsi_stat_var")
+    ]  # fmt: skip
+    assert row["unit"] == "(10⁻³ mm²/s)²"
+    assert row["group"] == "texture"
+    assert (row["case"], row["status"], row["reference"]) == ("p1", "ACQUIRED", "NAWM reference")
+    assert (row["data_range"], row["bin_width"]) == ("6", "0.25")
+    (row,) = [row for row in rows if (row["region"], row["measure"]) == ("Tumour", "fraction_above_1.75")][:1]
+    assert row["name"] == "Fraction above 1.75"
+    (row,) = [
+        row for row in rows if (row["region"], row["compared_with"], row["measure"]) == ("Tumour", "acquired", "bias")
+    ]
+    assert (row["map"], row["value"], row["unit"], row["status"]) == ("synthetic", "-0.5", "nrCBV", "SYNTHETIC")
+    assert row["notes"] == "It is small."
+
+
+def test_what_does_not_exist_is_empty_and_numbers_are_plain():
+    measurement = hand_made_measurement({"synthetic": 1 / 3}, {"acquired": 1234567.0})
+    rows = rows_of(measurement_csv(measurement, case="p1", simulated=True))
+    values = {(row["region"], row["map"], row["measure"]): row["value"] for row in rows if not row["compared_with"]}
+    assert values["Tumour", "synthetic", "cv"] == ""
+    assert values["Tumour", "synthetic", "mean"] == "0.333333"
+    assert values["Tumour", "synthetic", "voxels"] == "100"
+    assert values["Tumour", "acquired", "mean"] == "1234567"
+    assert {row["status"] for row in rows} == {"SYNTHETIC, SIMULATED", "ACQUIRED, SIMULATED"}
+
+
+@pytest.mark.parametrize("name", ["=1+1", "@sum", "-tumour", "+a"])
+def test_a_name_is_no_formula_for_a_spreadsheet(name):
+    measurement = hand_made_measurement(regions=((name, "lesion"),))
+    rows = rows_of(measurement_csv(measurement, case="p1", simulated=False))
+    assert {row["region"] for row in rows} == {f"'{name}"}
+    assert any(float(row["value"]) < 0 for row in rows if row["value"])  # numbers stay numbers
+
+
+def test_without_a_reference_the_table_says_none():
+    measurement = hand_made_measurement() | {"reference": None}
+    assert {row["reference"] for row in tidy_rows(measurement, case="p1", simulated=False)} == {"none"}
+
+
+def test_units():
+    assert in_units("map", "nrCBV") == "nrCBV"
+    assert in_units("map²", "") == ""
+    assert in_units("bit", "nrCBV") == "bit"
+
+
+def test_the_panel_can_import_the_table():
+    module = "HierSynthLib.fidelity.report.tables"
+    program = f"import sys; sys.path.insert(0, {str(LIBRARY)!r}); import {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", program], stdout=subprocess.PIPE, check=True, text=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"scipy", "SimpleITK", "matplotlib", "pandas", "torch"}
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("regions", "first"),
+    [
+        ((("Core", "lesion"), ("Whole lesion", "lesion")), "Whole lesion"),
+        ((("Core", "lesion"), ("Whole brain", "brain")), "Core"),
+        ((("NAWM reference", "reference"), ("Whole brain", "brain")), "Whole brain"),
+        ((("NAWM reference", "reference"),), None),
+    ],
+)
+def test_what_a_summary_is_about(regions, first):
+    assert primary_region(hand_made_measurement(regions=regions)) == first
+
+
+def test_an_empty_lesion_is_not_what_a_summary_is_about():
+    measurement = hand_made_measurement(regions=(("Core", "lesion"), ("Whole brain", "brain")))
+    measurement["regions"][0]["voxels"] = 0
+    assert primary_region(measurement) == "Whole brain"
+
+
+def test_the_main_sentences_are_about_the_acquired_map():
+    measurement = hand_made_measurement({"a": 1.0, "b": 2.0}, {"true": 3.0, "acquired": 2.0})
+    assert main_sentences(measurement) == ["Tumour: It is too low."] * 2
+    assert main_sentences(hand_made_measurement({"a": 1.0}, {"true": 3.0})) == ["Tumour: It is too low."]
+    assert main_sentences(hand_made_measurement({"a": 1.0}, {})) == []
+
+
+@pytest.mark.parametrize(("doubtful", "applied", "offers"), [(True, False, 1), (True, True, 0), (False, False, 0)])
+def test_normalising_is_offered_never_done_silently(doubtful, applied, offers):
+    fields = {"nawm_mean": 7.0, "expected": 1.0, "doubtful": doubtful, "applied": applied}
+    measurement = hand_made_measurement() | {"normalisation": {"acquired": fields}}
+    assert len(normalisation_offers(measurement)) == offers
+
+
+@pytest.mark.parametrize(("made_from", "warned"), [("T1", False), ("ROI", True), (None, False)])
+def test_a_map_of_another_patient_is_warned_of(tmp_path, made_from, warned):
+    folder = write_tiny_case(tmp_path / "p1")
+    run = {}
+    if made_from:
+        run["inputs"] = {"T1": {"sha256": hashlib.sha256((folder / f"{made_from}.nii").read_bytes()).hexdigest()}}
+    maps = [SyntheticMap("synthetic", folder / "synthetic.nii", run)]
+    subject = describe_subject(Case.open(folder), maps, Choices())
+    overlap = "The regions Whole lesion and enhancing overlap: they share 100 % of the smaller one."
+    record = make_record(
+        subject, measurement=hand_made_measurement(), placements=[], hotspots={}, reference=None,
+        warnings=[overlap, "Hotspots overlap, in parentheses …", "Mind this.", "Mind this."],
+    )  # fmt: skip
+    assert record["warnings"][-1] == "Mind this."
+    assert len(record["warnings"]) == 1 + warned
+    assert any("made from other files than those of the case 'p1'" in text for text in record["warnings"]) == warned
+
+
+# --- report ----------------------------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """Checks that tags are closed, and collects what a page refers to and its text."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.addresses, self.text = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+        self.words = " ".join(self.text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attributes if name in ("src", "href", "srcset", "action")]
+        assert not [name for name, _ in attributes if name.startswith("on")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    return tmp_path / "a.png"
+
+
+def test_the_report_stands_alone_and_is_well_formed(picture):
+    page = Page(case_report(hand_made_record(), [ReportFigure("slices", picture, "The lesion.")]))
+    assert page.addresses
+    assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert "url(" not in page.words
+    assert "@import" not in page.words
+
+
+def test_the_report_says_what_it_must():
+    page = Page(case_report(hand_made_record(), []))
+    for said in (
+        "SYNTHETIC",
+        "not for clinical use",
+        "▲ Caution",
+        "Tumour: It is too low.",
+        "−0.50",
+        "(−0.60 to −0.40)",
+        "0 to 6 nrCBV, fixed",
+        "0.25 nrCBV, fixed",
+        "NAWM reference: label 4",
+        "effective number of voxels",
+        "As its file says.",
+        "No run.json came with synthetic",
+        "0" * 64,
+        "Tumour, synthetic against acquired: It is small.",
+    ):
+        assert said in page.words
+    assert "SIMULATED" not in page.words
+
+
+def test_a_simulated_patient_is_called_so():
+    record = hand_made_record(
+        simulated=True, simulated_statement="SIMULATED patient: no evidence.", provenance={"synthetic": {"case": "p1"}}
+    )
+    page = Page(case_report(record, []))
+    assert "SYNTHETIC · SIMULATED" in page.words
+    assert "a score on simulated brains is no evidence of clinical fidelity" in page.words
+
+
+EVIL = '<script>alert("1")</script>&amp;\'"'
+
+
+def test_everything_is_escaped(picture):
+    measurement = hand_made_measurement(
+        {EVIL: 2.0}, {"acquired": 3.0}, regions=((EVIL, "lesion"), (EVIL + "2", "brain"))
+    )
+    measurement["words"][0]["text"] = EVIL
+    measurement["reference"]["source"] = EVIL
+    for region in measurement["regions"]:
+        region["notes"] = [EVIL]
+    run = {"case": EVIL, "model": {"name": EVIL, "version": EVIL}, "libraries": {EVIL: EVIL}, "warnings": [EVIL]}
+    record = hand_made_record(
+        case=EVIL,
+        warnings=[EVIL],
+        provenance={EVIL: run},
+        files={EVIL: EVIL},
+        alignment=[{"map": EVIL, "words": EVIL}],
+        audit=[{"region": EVIL, "action": EVIL, "to": [1.0, 2.0, 3.0], "map": EVIL, "note": EVIL}],
+        hotspots=[{"region": EVIL, "found_on": EVIL, "centre_ras_mm": [1, 2, 3], "radius_mm": 3.0, "means": {}}],
+        measurement=measurement,
+    )
+    page = Page(case_report(record, [ReportFigure("plots", picture, EVIL)]))
+    assert "script" not in page.tags
+    assert page.words.count(EVIL) > 15
+
+
+def test_a_report_without_an_acquired_map():
+    page = Page(case_report(hand_made_record(measurement=hand_made_measurement({"synthetic": 2.0}, {})), []))
+    assert "Nothing is compared" in page.words
+    assert "The same regions on all maps and volumes" in page.words
+
+
+def test_hotspots_stand_with_place_and_means():
+    spot = {
+        "region": "Hotspot 1 (synthetic)", "found_on": "synthetic", "centre_ras_mm": [-12.34, 5.0, 6.0],
+        "radius_mm": 3.0, "means": {"synthetic": 4.321, "acquired": None},
+    }  # fmt: skip
+    page = Page(case_report(hand_made_record(hotspots=[spot]), []))
+    assert "−12.3" in page.words
+    assert "4.32" in page.words
+    assert "–" in page.words
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def plot_of(synthetic, acquired):
+    edges = np.linspace(0, 6, 13)
+    difference = synthetic - acquired
+    bias, spread = difference.mean(), 1.96 * difference.std()
+    return {
+        "synthetic": "synthetic", "acquired": "acquired",
+        "histogram": {
+            "edges": edges.tolist(), "synthetic": np.histogram(synthetic, edges)[0].tolist(),
+            "acquired": np.histogram(acquired, edges)[0].tolist(),
+        },
+        "scatter": {"synthetic": synthetic.tolist(), "acquired": acquired.tolist()},
+        "bland_altman": {
+            "mean": ((synthetic + acquired) / 2).tolist(), "difference": difference.tolist(), "bias": bias,
+            "lower": bias - spread, "upper": bias + spread,
+        },
+    }  # fmt: skip
+
+
+def test_the_plots_show_the_data(tmp_path):
+    rng = np.random.default_rng(1)
+    acquired = rng.uniform(0, 5, 300)
+    plot = plot_of(acquired * 0.8, acquired)
+    figure = pair_figure("Tumour", plot, agreement_values(-0.5), statement(True), 6.0)
+    left, middle, right = figure.axes
+    np.testing.assert_allclose(middle.collections[0].get_offsets(), np.stack([acquired, acquired * 0.8], axis=1))
+    assert [line.get_label() for line in middle.lines] == ["identity"]
+    np.testing.assert_allclose(right.collections[0].get_offsets()[:, 1], -0.2 * acquired)
+    written = " ".join(text.get_text() for axes in figure.axes for text in axes.texts)
+    assert "r 0.80 (0.60 to 0.90)" in written
+    assert f"bias −{0.2 * acquired.mean():.2f}" in written
+    assert sum(left.patches[0].get_data().values) == pytest.approx(100)
+    assert "SIMULATED patient" in figure.get_supxlabel()
+    paths = save_figure(figure, tmp_path / "figures" / "a")
+    assert Image.open(paths["png"]).width > 1000
+    assert paths["svg"].read_text("utf-8").rstrip().endswith("</svg>")
+
+
+def test_plots_of_next_to_nothing(tmp_path):
+    for acquired in (np.array([]), np.full(50, 2.0)):
+        plot = plot_of(acquired, acquired) if acquired.size else plot_of(np.zeros(1), np.zeros(1))
+        if not acquired.size:
+            plot["scatter"] = {"synthetic": [], "acquired": []}
+            plot["bland_altman"] = {"mean": [], "difference": [], "bias": None, "lower": None, "upper": None}
+            plot["histogram"] = {"edges": [0.0, 1.0], "synthetic": [0], "acquired": [0]}
+        save_figure(pair_figure("T", plot, dict.fromkeys(agreement_values(0)), statement(False), 6.0), tmp_path / "a")
+
+
+def test_the_same_figure_gives_the_same_bytes(tmp_path):
+    plot = plot_of(np.linspace(0, 3, 20), np.linspace(0, 4, 20))
+    first, second = (
+        save_figure(pair_figure("T", plot, agreement_values(1), "x", 6.0), tmp_path / name / "figure")
+        for name in ("a", "b")
+    )
+    for kind in ("png", "svg"):
+        assert first[kind].read_bytes() == second[kind].read_bytes()
+
+
+# --- slices ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """Maps of 3 mm with a bright cube, centre R 18, A 24, S 9 mm; the acquired one is moved by 6 mm to the left."""
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    affine[:3, 3] = [-60, -72, -45]
+    cube = np.ones((41, 49, 31), np.float32)
+    cube[24:29, 30:35, 17:20] = 5.0
+    write_volume(Volume(cube, affine), tmp_path / "synthetic.nii")
+    write_volume(Volume(np.roll(cube, -2, axis=0) - 1, affine), tmp_path / "acquired.nii")
+    write_volume(Volume(np.ones(cube.shape, np.uint8), affine), tmp_path / "brain.nii")
+    move = np.eye(4)
+    move[0, 3] = -6.0
+    hotspot = Region("Hotspot 1", "hotspot", (Sphere([18, 24, 9], 3.0),))
+    small = Region("Hotspot 2", "hotspot", (Sphere([-18, 24, 9], 3.0),))
+    return Scene(
+        anatomy=PlacedMap("T1", tmp_path / "synthetic.nii"),
+        synthetic=PlacedMap("synthetic", tmp_path / "synthetic.nii"),
+        acquired=(PlacedMap("acquired", tmp_path / "acquired.nii", move),),
+        uncertainty=None,
+        regions=(hotspot, small),
+        brain=tmp_path / "brain.nii",
+        window=6.0,
+    )
+
+
+def test_a_slice_shows_the_right_place(scene):
+    drawer = SliceDrawer(scene)
+    hotspot = scene.regions[0]
+    chosen = drawer.through(hotspot)
+    assert abs(chosen.grid.affine[2, 3] - 9) <= 1
+    figure = drawer.draw(chosen, "Hotspot", "note")
+    anatomy, acquired, synthetic, difference = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in (anatomy, acquired, synthetic, difference)] == [
+        "T1", "acquired", "SYNTHETIC", "synthetic − acquired",
+    ]  # fmt: skip
+    picture = synthetic.images[0].get_array()
+    rows, columns = np.nonzero(picture > 4)
+    assert columns.mean() < picture.shape[1] / 2  # patient right is on the left, beside the letter R
+    assert rows.mean() < picture.shape[0] / 2  # anterior is above
+    texts = {text.get_text(): text.get_position()[0] for text in synthetic.texts}
+    assert texts["R"] < texts["L"]
+    circle = synthetic.patches[0]
+    assert circle.center == pytest.approx((columns.mean(), rows.mean()), abs=1.0)
+    assert circle.radius == pytest.approx(3.0, abs=0.3)
+    assert [axes.images[0].get_clim() for axes in (acquired, synthetic)] == [(0.0, 6.0)] * 2
+    shown = difference.images[0].get_array()
+    assert shown[rows, columns].mean() == pytest.approx(1.0, abs=0.05)  # in place, the maps differ by 1 everywhere
+    assert len([axes for axes in figure.axes if axes.get_ylabel() == "nrCBV"]) == 2
+
+
+def test_the_slice_of_a_region_is_its_largest(scene):
+    cone = Region(
+        "Lesion", "lesion", tuple(Sphere([0, 0, height], radius) for height, radius in ((-20, 4), (15, 9), (30, 5)))
+    )  # fmt: skip
+    assert SliceDrawer(scene).through(cone).grid.affine[2, 3] == pytest.approx(15, abs=1)
+    assert SliceDrawer(scene).through(Region("Far", "lesion", (Sphere([500, 0, 0], 3.0),))) is None
+
+
+def test_the_best_hotspot_is_that_of_the_highest_mean(scene):
+    hotspots = scene.regions
+    assert best_hotspot(hotspots, {"Hotspot 1": 2.0, "Hotspot 2": 5.0}) is hotspots[1]
+    assert best_hotspot(hotspots, {"Hotspot 1": None}) is None
