@@ -31,6 +31,7 @@ class CompareControls:
             "overlay": ui.overlayButton,
             "side-by-side": ui.sideBySideButton,
             "three-up": ui.threeUpButton,
+            "plots": ui.plotsButton,
             "volume": ui.volumeButton,
         }
         self._planes = {"axial": ui.axialButton, "coronal": ui.coronalButton, "sagittal": ui.sagittalButton}
@@ -76,7 +77,7 @@ class CompareControls:
         elsewhere = _("The maps are beside each other now. Choose the layout Overlay or Volume.") if beside else ""
         for button in (ui.overlayButton, ui.volumeButton, *self._planes.values()):
             self._enable(button, no_map)
-        for button in (ui.sideBySideButton, ui.threeUpButton):
+        for button in (ui.sideBySideButton, ui.threeUpButton, ui.plotsButton):
             self._enable(button, no_pair)
         for widget in (ui.flickerCheckBox, ui.flickerRateSlider):
             self._enable(widget, no_map or elsewhere)

@@ -16,10 +16,11 @@ LAYOUTS = {
     ("side-by-side", None): 48204,
     ("three-up", None): 48205,
     ("volume", None): 48206,
+    ("plots", None): 48207,
 }
 """Layout and, where it has one file per plane, the plane → number by which Slicer knows the layout."""
 
-COMPARING = ("side-by-side", "three-up")
+COMPARING = ("side-by-side", "three-up", "plots")
 """Layouts with a view for each map."""
 
 Place = tuple[float, float, float]

@@ -55,6 +55,11 @@ def volume_of_segmentation(node: Any) -> Volume | None:
     image = segmentation.GetNthSegment(0).GetRepresentation(name)
     if image is None or image.GetPointData().GetScalars() is None or image.IsEmpty():
         return None
+    return volume_of_labels(node, image)
+
+
+def volume_of_labels(node: Any, image: Any) -> Volume:
+    """The label map `image` (vtkOrientedImageData, not empty) of a segmentation node, in the world; not copied."""
     # The image starts at the first labelled voxel, not at index 0.
     first = vtk.vtkTransform()
     to_world = vtk.vtkMatrix4x4()

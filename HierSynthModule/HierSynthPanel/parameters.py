@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.parameterNodeWrapper import Default, WithinRange, parameterNodeWrapper
 
 
@@ -26,12 +26,19 @@ class HierSynthParameters:
         windowLow, windowHigh: nrCBV at the ends of the colour map, common to all CBV maps.
         opacity: of the overlay, 0 to 1.
         threshold: nrCBV below which the overlay is transparent.
-        layout: "overlay", "side-by-side", "three-up" or "volume".
+        layout: "overlay", "side-by-side", "three-up", "volume" or "plots".
         orientation: "axial", "coronal" or "sagittal", of the layouts that show one plane.
         alignToReference: cut along the reference's own planes instead of the patient's.
         flicker: alternate synthetic and acquired; flickerRate: changes per second.
         checkerboardShown: show the checkerboard of both maps; checkerboardSize: edge of its squares in mm.
         showValues: show the values of all maps under the cursor.
+        measureAdc, measureFlair, measureT1, measureT2, measureAsl: measure the regions on this volume, too.
+        hotspotDiameter: of the sphere round every point, mm.
+        curveThickness: of closed curves, mm; 0 takes the thickness of the map's slices.
+        nawm: the node that the NAWM reference is in; None takes what there is.
+        nawmSegment: identifier of its segment; "" where the node is a list of points.
+        normaliseAcquired: divide the acquired map by its mean in the NAWM reference before measuring.
+        regionAudit: what was done to hotspots and reference, as JSON.
     """
 
     t1: vtkMRMLScalarVolumeNode
@@ -70,3 +77,15 @@ class HierSynthParameters:
     checkerboardShown: bool = False
     checkerboardSize: Annotated[float, WithinRange(2, 100), Default(20.0)]
     showValues: bool = True
+
+    measureAdc: bool = True
+    measureFlair: bool = False
+    measureT1: bool = False
+    measureT2: bool = False
+    measureAsl: bool = False
+    hotspotDiameter: Annotated[float, WithinRange(1, 30), Default(6.0)]
+    curveThickness: Annotated[float, WithinRange(0, 50), Default(0.0)]
+    nawm: vtkMRMLNode
+    nawmSegment: str = ""
+    normaliseAcquired: bool = False
+    regionAudit: str = ""

@@ -16,6 +16,11 @@ COMPARED = (SYNTHETIC_VIEW, ACQUIRED_VIEW, DIFFERENCE_VIEW)
 VOLUME_VIEW = "HierSynthVolume"
 """HierSynth's 3-D view."""
 
+HISTOGRAM_VIEW = "HierSynthHistogram"
+SCATTER_VIEW = "HierSynthScatter"
+BLAND_ALTMAN_VIEW = "HierSynthBlandAltman"
+"""HierSynth's plot views."""
+
 
 def slice_node(name: str) -> Any:
     """The vtkMRMLSliceNode of a slice view, or None while there is no such view."""
@@ -30,6 +35,11 @@ def composite_node(name: str) -> Any:
 def volume_view_node() -> Any:
     """The vtkMRMLViewNode of HierSynth's 3-D view, or None while there is no such view."""
     return slicer.mrmlScene.GetSingletonNode(VOLUME_VIEW, "vtkMRMLViewNode")
+
+
+def plot_view_node(name: str) -> Any:
+    """The vtkMRMLPlotViewNode of a plot view, or None while there is no such view."""
+    return slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLPlotViewNode")
 
 
 def slice_logic(name: str) -> Any:

@@ -14,7 +14,7 @@ from HierSynthLib.worker.interpreter import worker_environment
 from HierSynthLib.worker.job_folder import JobFolder, remove_stale_folders
 from HierSynthLib.worker.messages import Cancelled, Event, Failed, Result
 
-POLL_MS = 20
+POLL_MS = 10
 
 OnEvent = Callable[[Event], None]
 
@@ -27,6 +27,8 @@ class WorkerLink:
     """
 
     def __init__(self, python: str = "") -> None:
+        self._python = python
+        self._companions: list[WorkerLink] = []
         self._listeners: dict[str, OnEvent] = {}
         self._client = self._new_client(python)
         self._timer = qt.QTimer()
@@ -54,6 +56,12 @@ class WorkerLink:
         """The last lines of the worker's log."""
         return self._client.log
 
+    def companion(self) -> "WorkerLink":
+        """Another background process, for work that shall not wait for this one's; it runs with the same Python."""
+        companion = WorkerLink(self._python)
+        self._companions.append(companion)
+        return companion
+
     def submit(self, kind: str, parameters: Mapping[str, Any], on_event: OnEvent) -> str:
         """Queue a job; `on_event` is called for each of its events, the last being Result, Cancelled or Failed."""
         job = self._client.submit(kind, parameters)
@@ -71,7 +79,10 @@ class WorkerLink:
         self._client.cancel(job)
 
     def use_python(self, python: str) -> None:
-        """Run further jobs with another interpreter; jobs at work are cancelled."""
+        """Run further jobs, those of companions too, with another interpreter; jobs at work are cancelled."""
+        self._python = python
+        for companion in self._companions:
+            companion.use_python(python)
         old, listeners = self._client, self._listeners
         self._client, self._listeners = self._new_client(python), {}
         for job, on_event in listeners.items():

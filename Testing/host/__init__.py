@@ -136,6 +136,10 @@ class Host:
         """Press a key as a user; see user.key()."""
         user.key(widget, sequence)
 
+    def drag(self, widget: QWidget, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Drag something in a widget as a user; see user.drag()."""
+        user.drag(widget, start, end)
+
     def close_scene(self) -> None:
         """File > Close scene."""
         self.app.mrmlScene().Clear(0)

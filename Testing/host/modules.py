@@ -1,7 +1,7 @@
 """The namespace `slicer.modules` with Slicer's own modules in it, as far as their logic is concerned.
 
 Followed: Base/QTCore/qSlicerCoreApplication.cxx, qSlicerAbstractCoreModule.cxx and the setup() of the modules Colors,
-Volumes, VolumeRendering, Segmentations and SubjectHierarchy of Slicer.
+Volumes, VolumeRendering, Markups, Plots, Segmentations and SubjectHierarchy of Slicer.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ LOGICS = {
     "Colors": slicer.vtkSlicerColorLogic,
     "Volumes": slicer.vtkSlicerVolumesLogic,
     "VolumeRendering": slicer.vtkSlicerVolumeRenderingLogic,
+    "Markups": slicer.vtkSlicerMarkupsLogic,
+    "Plots": slicer.vtkSlicerPlotsLogic,
     "Segmentations": slicer.vtkSlicerSegmentationsModuleLogic,
     "SubjectHierarchy": slicer.vtkSlicerSubjectHierarchyModuleLogic,
 }

@@ -17,10 +17,25 @@ PYTHON_ONLY = frozenset({"Signal", "Slot", "Property", "ClassInfo", "QEnum", "QF
 """Names of PySide6 that PythonQt does not have."""
 
 
+class FileDialog(QtWidgets.QFileDialog):
+    """Its static functions answer with the path alone, as PythonQt's do; PySide6 returns the chosen filter, too."""
+
+    @staticmethod
+    def getOpenFileName(*arguments: Any) -> str:
+        """The file that the user wants to open, or ""."""
+        return QtWidgets.QFileDialog.getOpenFileName(*arguments)[0]
+
+    @staticmethod
+    def getSaveFileName(*arguments: Any) -> str:
+        """The file that the user wants to write, or ""."""
+        return QtWidgets.QFileDialog.getSaveFileName(*arguments)[0]
+
+
 class QtModule(ModuleType):
     """Looks names up in the libraries, which make their classes when they are first asked for."""
 
     QUiLoader = UiLoader
+    QFileDialog = FileDialog
 
     def __getattr__(self, name: str) -> Any:
         for library in LIBRARIES:

@@ -83,6 +83,7 @@ def main() -> int:
     _look_at_lesion(panel)
     _sections(host, panel)
     _layouts(host, panel)
+    _regions(host, panel)
     _failure(host, panel)
     host.quit()
     return 0
@@ -142,6 +143,37 @@ def _layouts(host: Host, panel: Any) -> None:
     host.click(ui.checkerboardCheckBox)
 
 
+def _regions(host: Host, panel: Any) -> None:
+    """Measure the lesion, with the suggested reference and hotspots."""
+    ui = panel.roi.ui
+    ui.roiButton.collapsed = False
+    for button, lists in ((ui.suggestReferenceButton, 1), (ui.suggestHotspotsButton, 2)):
+        host.wait(lambda button=button: button.enabled, LONG)
+        host.click(button)
+        host.wait(lambda lists=lists: _point_lists() >= lists, LONG)
+    _rest(host)
+    host.wait(lambda: not panel.roi.measurement.busy, LONG)
+    _scroll_to(host, panel.roi)
+    take(host, "regions", panel.roi.widget)
+    host.click(ui.plotsButton)
+    _look_at_lesion(panel)
+    take(host, "plots")
+    host.click(panel.compare.ui.overlayButton)
+
+
+def _point_lists() -> int:
+    """Number of point lists in the scene."""
+    import slicer
+
+    return len(slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode"))
+
+
+def _rest(host: Host) -> None:
+    """Let what a change leads to begin."""
+    end = time.monotonic() + SETTLE_SECONDS
+    host.wait(lambda: time.monotonic() > end)
+
+
 def _failure(host: Host, panel: Any) -> None:
     panel.run_section.ui.pythonPath.currentPath = "/opt/no-python"
     host.click(panel.run_section.ui.runButton)
@@ -172,8 +204,7 @@ def _point_at_map(host: Host) -> None:
         Qt.KeyboardModifier.NoModifier,
     )
     host.app.sendEvent(view, move)
-    end = time.monotonic() + 0.3
-    host.wait(lambda: time.monotonic() > end)
+    _rest(host)
 
 
 if __name__ == "__main__":

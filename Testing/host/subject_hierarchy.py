@@ -1,7 +1,8 @@
 """Puts the nodes of the scene into the subject hierarchy.
 
 Followed: Modules/Loadable/SubjectHierarchy/Widgets/qSlicerSubjectHierarchyPluginLogic.cxx of Slicer, and
-canAddNodeToSubjectHierarchy() of the plugins of Volumes, Segmentations, Transforms, Models, Markups, Tables and Texts.
+canAddNodeToSubjectHierarchy() of the plugins of Volumes, Segmentations, Transforms, Models, Markups, Tables, Plots
+and Texts.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ PLUGIN_OF_CLASS = {
     "vtkMRMLModelNode": "Models",
     "vtkMRMLMarkupsNode": "Markups",
     "vtkMRMLTableNode": "Tables",
+    "vtkMRMLPlotChartNode": "Plots",
+    "vtkMRMLPlotSeriesNode": "Plots",
     "vtkMRMLTextNode": "Texts",
 }
 """The first class that fits is taken."""

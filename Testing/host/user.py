@@ -1,4 +1,4 @@
-"""What a user does: click, choose, press a key.
+"""What a user does: click, choose, press a key, drag.
 
 Followed: QTest of Qt; a widget that a user could not reach is an error.
 """
@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QKeySequence
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QKeySequence, QMouseEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QCheckBox, QComboBox, QRadioButton, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QCheckBox, QComboBox, QRadioButton, QWidget
+
+DRAG_STEPS = 8
+"""Moves of the mouse in one drag."""
 
 
 def click(widget: QWidget) -> None:
@@ -49,6 +52,32 @@ def key(widget: QWidget, sequence: str) -> None:
     widget.setFocus()
     combination = QKeySequence(sequence)[0]
     QTest.keyClick(widget, combination.key(), combination.keyboardModifiers())
+
+
+def drag(widget: QWidget, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag something with the left button.
+
+    Args:
+        widget: takes the events.
+        start: where the button is pressed, in pixels from the widget's upper left.
+        end: where it is released.
+    """
+    _reachable(widget)
+    first, last = QPointF(*start), QPointF(*end)
+    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+    # What lies under the mouse is found when the mouse moves, not when the button is pressed.
+    _send_mouse(widget, QEvent.Type.MouseMove, first, none, none)
+    _send_mouse(widget, QEvent.Type.MouseButtonPress, first, left, left)
+    for step in range(1, DRAG_STEPS + 1):
+        _send_mouse(widget, QEvent.Type.MouseMove, first + (last - first) * (step / DRAG_STEPS), none, left)
+    _send_mouse(widget, QEvent.Type.MouseButtonRelease, last, left, none)
+
+
+def _send_mouse(
+    widget: QWidget, kind: QEvent.Type, place: QPointF, button: Qt.MouseButton, held: Qt.MouseButton
+) -> None:
+    modifiers = Qt.KeyboardModifier.NoModifier
+    QApplication.sendEvent(widget, QMouseEvent(kind, place, widget.mapToGlobal(place), button, held, modifiers))
 
 
 def _reachable(widget: QWidget) -> None:

@@ -77,12 +77,13 @@ def test_double_click_shows_one_view_alone(host, layout_manager, red):
 
 
 def test_custom_layout_creates_its_views_with_their_properties(host, layout_manager):
-    first, second = show_pair(host, layout_manager)
+    # Default properties are those of views that are new.
+    first, second = show_pair(host, layout_manager, "Labelled", "Plain")
     node = first.mrmlSliceNode()
     assert (node.GetLayoutLabel(), node.GetViewGroup(), node.GetOrientation()) == ("A1", 7, "Axial")
     assert first.sliceController().sliceViewColor().name() == "#102030"
     assert second.width == pytest.approx(2 * first.width, rel=0.05)
-    assert set(layout_manager.sliceViewNames()) >= {"Red", "Green", "Yellow", "First", "Second"}
+    assert set(layout_manager.sliceViewNames()) >= {"Red", "Green", "Yellow", "Labelled", "Plain"}
 
 
 def test_tabs_grids_and_plot_views(host, layout_manager):
@@ -92,7 +93,9 @@ def test_tabs_grids_and_plot_views(host, layout_manager):
     assert green.visible
     assert threed.visible
     assert threed.width == pytest.approx(red.width + green.width, abs=4)
-    assert layout_manager.plotViewCount == 1
+    plots = [layout_manager.plotWidget(index) for index in range(layout_manager.plotViewCount)]
+    assert "PlotView1" in {plot.mrmlPlotViewNode().GetSingletonTag() for plot in plots}
+    assert layout_manager.plotWidget(layout_manager.plotViewCount) is None
 
 
 def test_views_are_kept_between_layouts(host, layout_manager):

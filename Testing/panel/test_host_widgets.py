@@ -242,16 +242,56 @@ def test_section_is_opened_by_its_bar_only(host):
 
 def test_path_line_reports_its_path(host, tmp_path, monkeypatch):
     import ctk
-    import qt
+    from PySide6.QtWidgets import QFileDialog
 
     line, paths = ctk.ctkPathLineEdit(), []
     line.currentPathChanged.connect(paths.append)
     line.currentPath = str(tmp_path)
     assert line.currentPath == str(tmp_path)
     assert paths == [str(tmp_path)]
-    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_: ("/chosen", ""))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("/chosen", ""))
     line.browse()
     assert paths[-1] == "/chosen"
+
+
+@pytest.mark.parametrize("name", ["getOpenFileName", "getSaveFileName"])
+def test_file_dialog_answers_with_the_path_alone(host, monkeypatch, name):
+    """As PythonQt shows it; PySide6 returns the filter, too."""
+    import qt
+    from PySide6.QtWidgets import QFileDialog
+
+    asked = []
+    monkeypatch.setattr(
+        QFileDialog, name, lambda *arguments: asked.append(arguments) or ("/chosen.csv", "Tables (*.csv)")
+    )
+    assert getattr(qt.QFileDialog, name)(None, "Save", "/folder", "Tables (*.csv)") == "/chosen.csv"
+    assert asked == [(None, "Save", "/folder", "Tables (*.csv)")]
+
+
+def test_table_is_used_as_in_slicer(host):
+    import qt
+
+    table = qt.QTableWidget()
+    table.rowCount, table.columnCount = 2, 2
+    table.setHorizontalHeaderLabels(["Region", "Mean"])
+    for row, value in enumerate((2.5, 1.5)):
+        item = qt.QTableWidgetItem(f"{value:.2f}")
+        item.setData(qt.Qt.UserRole, value)
+        item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
+        table.setItem(row, 1, item)
+    table.selectionBehavior = qt.QAbstractItemView.SelectRows
+    table.editTriggers = qt.QAbstractItemView.NoEditTriggers
+    chosen = []
+    table.itemSelectionChanged.connect(lambda: chosen.append(table.currentRow()))
+    table.selectRow(1)
+    assert chosen == [1]
+    assert table.item(1, 1).data(qt.Qt.UserRole) == 1.5
+    assert [index.row() for index in table.selectionModel().selectedRows()] == [1]
+    header = table.horizontalHeader()
+    header.setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
+    header.stretchLastSection = True
+    table.sortItems(1)
+    assert [table.item(row, 1).text() for row in range(2)] == ["1.50", "2.50"]
 
 
 def test_ui_files_become_widgets(host, tmp_path):

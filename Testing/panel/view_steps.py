@@ -127,6 +127,13 @@ def send_mouse(view, kind, x, y, button=None, modifiers=None):
     QApplication.sendEvent(view, QMouseEvent(kind, position, view.mapToGlobal(position), button, held, keys))
 
 
+def drag_point(host, widget, start, end):
+    """Drags what lies at one position in RAS (mm) of a slice view to another one."""
+    view = widget.sliceView()
+    places = [pixel_of(widget, ras, view.height) for ras in (start, end)]
+    host.drag(view, *(tuple(map(float, place)) for place in places))
+
+
 def count_drawings(widgets, drawn):
     """Appends the name of a view to `drawn` whenever it is drawn."""
     for widget in widgets:

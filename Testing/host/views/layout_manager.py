@@ -16,10 +16,16 @@ from vtkmodules.vtkIOXMLParser import vtkXMLUtilities
 from Testing.host.observers import Observers
 from Testing.host.views.displayable_managers import register_displayable_managers
 from Testing.host.views.layout_builder import LayoutBuilder
+from Testing.host.views.plot_widget import PlotWidget
 from Testing.host.views.scheduler import RenderScheduler
 from Testing.host.views.slice_widget import SliceWidget
 from Testing.host.views.threed_widget import ThreeDWidget
-from Testing.host.views.view_factory import placeholder_factory, slice_view_factory, threed_view_factory
+from Testing.host.views.view_factory import (
+    placeholder_factory,
+    plot_view_factory,
+    slice_view_factory,
+    threed_view_factory,
+)
 from Testing.host.views.view_properties import apply_properties
 
 
@@ -54,7 +60,7 @@ class LayoutManager(QObject):
         self._slices = slice_view_factory(app_logic, scene, self._scheduler, self._viewport)
         self._threeds = threed_view_factory(app_logic, scene, self._scheduler, self._viewport)
         self._tables = placeholder_factory("vtkMRMLTableViewNode", self._viewport)
-        self._plots = placeholder_factory("vtkMRMLPlotViewNode", self._viewport)
+        self._plots = plot_view_factory(scene, self._scheduler, self._viewport)
         self._factories = (self._slices, self._threeds, self._tables, self._plots)
         app_logic.SetSliceLogics(self._slices.logics)
         app_logic.SetViewLogics(self._threeds.logics)
@@ -127,6 +133,11 @@ class LayoutManager(QObject):
     def plotViewCount(self) -> int:
         """Number of plot views."""
         return len(self._plots.widgets())
+
+    def plotWidget(self, index: int) -> PlotWidget | None:
+        """The plot view with that index."""
+        widgets = self._plots.widgets()
+        return widgets[index] if 0 <= index < len(widgets) else None
 
     def viewWidget(self, view_node) -> QWidget | None:
         """The view of a view node."""

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 from vtkmodules.vtkCommonCore import vtkCollection, vtkCommand
 
 from Testing.host.observers import Observers
+from Testing.host.views.plot_widget import PlotWidget
 from Testing.host.views.scheduler import RenderScheduler
 from Testing.host.views.slice_widget import SliceWidget
 from Testing.host.views.threed_widget import ThreeDWidget
@@ -97,7 +98,7 @@ class ViewFactory:
 
 
 class PlaceholderView(QLabel):
-    """Stands for a view of tables or plots, which nothing here draws."""
+    """Stands for a view of tables, which nothing here draws."""
 
     def __init__(self, view_node, parent: QWidget | None = None) -> None:
         super().__init__(view_node.GetName(), parent)
@@ -146,6 +147,19 @@ def threed_view_factory(app_logic, scene, scheduler: RenderScheduler, viewport: 
         return widget
 
     return ViewFactory("vtkMRMLViewNode", create)
+
+
+def plot_view_factory(scene, scheduler: RenderScheduler, viewport: QWidget) -> ViewFactory:
+    """Factory of plot views."""
+
+    def create(view_node, _logics: vtkCollection) -> PlotWidget:
+        widget = PlotWidget(scheduler, viewport)
+        widget.setObjectName(f"qMRMLPlotWidget{view_node.GetLayoutName()}")
+        widget.setMRMLScene(scene)
+        widget.setMRMLPlotViewNode(view_node)
+        return widget
+
+    return ViewFactory("vtkMRMLPlotViewNode", create)
 
 
 def placeholder_factory(view_class: str, viewport: QWidget) -> ViewFactory:

@@ -1,0 +1,114 @@
+"""The nodes of the scene that hold regions: which there are, what they are for, whether they are measured."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from HierSynthPanel import nodes
+from HierSynthPanel.parameters import HierSynthParameters
+
+TICKED = "HierSynth.Region"
+"""Attribute of a node: "1" where its regions are measured, "0" where the user does not want that."""
+
+ROLE = "HierSynth.RegionRole"
+"""Attribute of a list of points that HierSynth suggested: HOTSPOT or REFERENCE."""
+
+HOTSPOT = "hotspot"
+REFERENCE = "reference"
+
+OF_MAP = "HierSynth.RegionMap"
+"""Attribute of a list of hotspots: name of the map that they were suggested on."""
+
+SEGMENTATION = "vtkMRMLSegmentationNode"
+LABEL_MAP = "vtkMRMLLabelMapVolumeNode"
+BOX = "vtkMRMLMarkupsROINode"
+CURVE = "vtkMRMLMarkupsClosedCurveNode"
+POINTS = "vtkMRMLMarkupsFiducialNode"
+CLASSES = (SEGMENTATION, LABEL_MAP, BOX, CURVE, POINTS)
+
+Position = tuple[float, float, float]
+"""RAS mm."""
+
+
+def region_nodes() -> list[Any]:
+    """The nodes whose regions the user may measure; the reference is chosen apart from them."""
+    found = [node for kind in CLASSES for node in slicer.util.getNodesByClass(kind)]
+    return [node for node in found if not node.GetHideFromEditors() and node.GetAttribute(ROLE) != REFERENCE]
+
+
+def is_region_node(node: Any) -> bool:
+    """Whether a node may hold regions."""
+    return any(node.IsA(kind) for kind in CLASSES)
+
+
+def is_ticked(node: Any, parameters: HierSynthParameters) -> bool:
+    """Whether the regions of a node are measured; those of the chosen segmentation are, unless the user says no."""
+    ticked = node.GetAttribute(TICKED)
+    return ticked == "1" if ticked is not None else node == parameters.roi
+
+
+def tick(node: Any, ticked: bool) -> None:
+    """Have the regions of a node measured, or not."""
+    node.SetAttribute(TICKED, "1" if ticked else "0")
+
+
+def kind_of(node: Any) -> str:
+    """What a node is, in words."""
+    if node.IsA(SEGMENTATION):
+        count = node.GetSegmentation().GetNumberOfSegments()
+        return _("1 segment") if count == 1 else _("{count} segments").format(count=count)
+    if node.IsA(LABEL_MAP):
+        return _("label map")
+    if node.IsA(BOX):
+        return _("box")
+    if node.IsA(CURVE):
+        return _("closed curve")
+    count = node.GetNumberOfControlPoints()
+    return _("1 point") if count == 1 else _("{count} points").format(count=count)
+
+
+def points_with_role(role: str, of_map: str = "") -> Any:
+    """The list of points of a role, of hotspots those of one map; None where there is none."""
+    for node in slicer.util.getNodesByClass(POINTS):
+        if node.GetAttribute(ROLE) == role and (not of_map or node.GetAttribute(OF_MAP) == of_map):
+            return node
+    return None
+
+
+def segments() -> Iterator[tuple[Any, str, str]]:
+    """Node, identifier and name of every segment in the scene."""
+    for node in slicer.util.getNodesByClass(SEGMENTATION):
+        segmentation = node.GetSegmentation()
+        for segment in segmentation.GetSegmentIDs():
+            yield node, segment, segmentation.GetSegment(segment).GetName()
+
+
+def placed_points(node: Any) -> list[tuple[str, Position]]:
+    """Label and position of those points of a list that have been placed."""
+    placed = slicer.vtkMRMLMarkupsNode.PositionDefined
+    numbers = [n for n in range(node.GetNumberOfControlPoints()) if node.GetNthControlPointPositionStatus(n) == placed]
+    labels = [node.GetNthControlPointLabel(n) or f"{node.GetName()} {n + 1}" for n in numbers]
+    return list(zip(labels, [tuple(node.GetNthControlPointPositionWorld(n)) for n in numbers], strict=True))
+
+
+def content_events(node: Any) -> set[int]:
+    """The events of a node after which its regions, their names or their place may be other ones."""
+    listed = node.GetContentModifiedEvents()
+    events = {listed.GetValue(index) for index in range(listed.GetNumberOfTuples())}
+    events |= {vtk.vtkCommand.ModifiedEvent, slicer.vtkMRMLTransformableNode.TransformModifiedEvent}
+    if isinstance(node, slicer.vtkMRMLMarkupsNode):
+        markups = slicer.vtkMRMLMarkupsNode
+        events |= {markups.PointAddedEvent, markups.PointRemovedEvent, markups.PointModifiedEvent}
+    return events
+
+
+def cannot_be_used(node: Any) -> str:
+    """Why the place of a node's regions is not known; "" where it is."""
+    if not nodes.is_under_warp(node):
+        return ""
+    return _(
+        "{name} lies under a transform that is not linear. Harden the transform first (module Data or Transforms)."
+    ).format(name=node.GetName())
