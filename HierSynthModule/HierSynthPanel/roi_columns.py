@@ -58,7 +58,7 @@ def columns(entry: Entry, key: str) -> list[Column]:
     difference = [_agreement(entry, measure(DIFFERENCE))]
     intensity = [_intensity(entry, measure(name), of_map, both=True) for name in OF_BOTH_MAPS for of_map in both]
     shown = [each for each in measures() if each.shown and each.group == "agreement" and each.id != DIFFERENCE]
-    return size + means + difference + intensity + [_agreement(entry, each) for each in shown]
+    return means + difference + size + intensity + [_agreement(entry, each) for each in shown]
 
 
 def _size(entry: Entry, name: str) -> Column:

@@ -99,10 +99,11 @@ def test_copying_gives_the_shown_order_with_headings(host, table, widget):
     click_heading(widget, "Mean\nsynthetic")
     host.key(widget, "Ctrl+C")
     lines = [line.split("\t") for line in slicer.app.clipboard().text().splitlines()]
-    assert lines[0][:4] == ["Region", "Voxels", "Volume ml", "Mean synthetic"]
-    assert [line[:4] for line in lines[1:]] == [
-        ["Hotspot", "5", "0.05", "11.00"],
-        ["Tumour", "5", "0.05", "10.00"],
-        ["Oedema", "5", "0.05", "9.00"],
+    assert lines[0][:4] == ["Region", "Mean synthetic", "Mean acquired", "Difference %"]
+    assert lines[0][4:6] == ["Voxels", "Volume ml"]
+    assert [[line[0], line[1], *line[4:6]] for line in lines[1:]] == [
+        ["Hotspot", "11.00", "5", "0.05"],
+        ["Tumour", "10.00", "5", "0.05"],
+        ["Oedema", "9.00", "5", "0.05"],
     ]
     assert {len(line) for line in lines} == {widget.columnCount + 1}
