@@ -83,6 +83,14 @@ def test_the_hotspot_mean_is_that_of_the_best_sphere_inside(spacing, diameter):
     assert found == (None if expected is None else pytest.approx(expected, rel=1e-5))
 
 
+@pytest.mark.parametrize("rounding", [-5e-9, 5e-9])
+def test_a_spacing_rounded_to_float32_gives_the_same_sphere(rounding):
+    crop = np.random.default_rng(2).gamma(2, 1, (6, 6, 6)).astype(np.float32)
+    usable = np.ones(crop.shape, bool)
+    exact = best_sphere(crop, usable, np.full(3, 3.0), 6.0)
+    assert hotspot_mean(crop, usable, np.full(3, 3.0 * (1 + rounding)), 6.0) == pytest.approx(exact, rel=1e-5)
+
+
 def test_where_no_sphere_fits_there_is_no_hotspot_mean():
     crop = np.ones((5, 20, 20), dtype=np.float32)
     assert hotspot_mean(crop, np.ones(crop.shape, bool), np.ones(3), 6.0) is None

@@ -543,3 +543,22 @@ def test_a_measurement_can_be_cancelled():
     with pytest.raises(Cancelled):
         measurer.measure([LESION], Stopped())
     assert measurer.measure([LESION]).to_json() == Measurer(pair()).measure([LESION]).to_json()
+
+
+def test_maps_are_judged_by_the_voxels_that_both_have():
+    high = inside(LESION) & (np.percentile(TRUE[inside(LESION)], 60) < TRUE)
+    acquired = np.where(high, np.nan, TRUE)
+    found = Measurer(pair(TRUE, acquired)).measure([LESION, NAWM]).to_json()
+    assert row(found["agreement"], region="Lesion")["values"]["mae"] == 0
+    words = row(found["words"], region="Lesion")
+    assert words["level"] == "good"
+    assert "agrees with acquired" in words["text"]
+
+
+def test_an_acquired_map_in_other_units_is_not_judged():
+    maps = pair()
+    maps[1] = MapInput("acquired", "acquired", image(OTHER, units=""), units="ml/100 g")
+    found = Measurer(maps).measure([LESION, NAWM]).to_json()
+    assert row(found["words"], region="Lesion")["level"] == "none"
+    normalised_now = Measurer(maps, settings=Settings(normalise=("acquired",))).measure([LESION, NAWM]).to_json()
+    assert row(normalised_now["words"], region="Lesion")["level"] != "none"

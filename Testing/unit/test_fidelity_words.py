@@ -11,25 +11,28 @@ NAMES = {"synthetic_name": "synthetic", "acquired_name": "acquired"}
     ("synthetic", "acquired", "level"),
     [
         (1.0, 1.0, "good"),
-        (1.30, 1.0, "good"),
-        (0.70, 1.0, "good"),
-        (1.32, 1.0, "caution"),
-        (0.68, 1.0, "caution"),
-        (1.85, 1.0, "caution"),
-        (1.87, 1.0, "poor"),
-        (0.1, 1.0, "poor"),
+        (1.36, 1.0, "good"),
+        (1 / 1.36, 1.0, "good"),
+        (1.37, 1.0, "caution"),
+        (1 / 1.37, 1.0, "caution"),
+        (2.50, 1.0, "caution"),
+        (1 / 2.50, 1.0, "caution"),
+        (2.53, 1.0, "poor"),
+        (1 / 2.53, 1.0, "poor"),
         (8.2, 10.0, "good"),
     ],
 )
 def test_levels_are_those_of_the_published_repeatability(synthetic, acquired, level):
-    # Within-subject CV 0.31 and repeatability coefficient 2.77 · 0.31 = 0.86 of the acquired value.
+    # Within-subject CV 0.31 and repeatability coefficient 2.77 · 0.31 = 0.8587, as shares of the mean of both: a factor
+    # of (2 + 0.31) / (2 − 0.31) = 1.367 or (2 + 0.8587) / (2 − 0.8587) = 2.505 in either direction.
     assert judge("mean", synthetic, acquired, **NAMES).level == level
 
 
 def test_the_sentence_that_users_read():
     found = judge("hotspot", 8.2, 10.0, **NAMES)
     assert found.text == (
-        "Synthetic underestimates the hotspot by 18 %, within the repeatability of DSC (within-subject CV 31 %)."
+        "Synthetic underestimates the hotspot by 18 %, within the repeatability of DSC "
+        "(20 % of the mean of both; within-subject CV 31 %)."
     )
 
 
@@ -67,3 +70,10 @@ def test_when_there_is_nothing_to_say_the_reason_stands_there():
         found = region_words(role, values, acquired, doubtful=doubtful, **NAMES)
         assert found.level == "none"
         assert reason in found.text
+
+
+def test_a_map_in_other_units_is_not_judged():
+    values = {"hotspot_mean": 4.0, "mean": 1.0}
+    found = region_words("lesion", values, values, units="ml/100 g", **NAMES)
+    assert found.level == "none"
+    assert "ml/100 g" in found.text

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from HierSynthLib.fidelity.measures.definitions import fraction_id
+from HierSynthLib.fidelity.regions.masks import TOUCH_MM
 
 Values = NDArray[np.float64]
 Found = dict[str, float | None]
@@ -98,7 +99,8 @@ def hotspot_mean(
 
 def _sphere_rows(spacing: Values, radius_mm: float) -> tuple[list[tuple[int, int, int]], list[int]]:
     """The rows (di, dj, half length along k) of a sphere in voxels, and its reach along i, j, k."""
-    limit = radius_mm * (1 + 1e-9)
+    # Spacings from a file are rounded to float32.
+    limit = radius_mm + TOUCH_MM
     reach = [int(limit / step) for step in spacing]
     rows = []
     for di in range(-reach[0], reach[0] + 1):

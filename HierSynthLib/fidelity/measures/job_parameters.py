@@ -56,9 +56,7 @@ class Staging:
             "brain": _text(subject.brain),
             "lesion": [region.to_json() for region in subject.lesions],
             "maps": {name: str(path) for name, path in maps.items()},
-            "count": count,
-            "diameter_mm": diameter_mm,
-        }
+        } | ({"count": count, "diameter_mm": diameter_mm} if "hotspots" in what else {})
 
     def measurement(self, regions: Sequence[Region], settings: Settings, output: Path) -> dict[str, Any]:
         """Parameters of "measure"."""
@@ -76,7 +74,7 @@ class Staging:
             own = subject.own_acquired or name == TRUE
             units = (subject.case.units.get(role) if own else None) or CBV_UNITS
             maps.append(_map(name, "acquired", self._files[name], units, self._transforms[name]))
-        for other in map(str, subject.others):
+        for other in map(str, subject.measured):
             maps.append(_map(other, "other", self._files[other], self._units[other], self._transforms[other]))
         return {
             "maps": maps,

@@ -10,10 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from HierSynthLib.case import CBV_UNITS
 from HierSynthLib.errors import InputError
 from HierSynthLib.fidelity.measures.gridded import GriddedMap, MapInput, common_grid, put_on_grid
 from HierSynthLib.fidelity.measures.reference_level import ReferenceLevel, find_level
-from HierSynthLib.fidelity.measures.region_measures import Pair, Place, Row, measure_agreement, measure_intensity
+from HierSynthLib.fidelity.measures.region_measures import (
+    Compared,
+    Pair,
+    Place,
+    Row,
+    measure_agreement,
+    measure_intensity,
+)
 from HierSynthLib.fidelity.measures.remarks import about_maps, about_regions
 from HierSynthLib.fidelity.measures.settings import Settings
 from HierSynthLib.fidelity.measures.ssim import Box, Map, ssim_map
@@ -70,8 +78,7 @@ class _Rows:
     """What was measured in a region, without what depends on the reference."""
 
     intensity: dict[str, Row]
-    agreement: dict[Names, Row]
-    plots: dict[Names, dict[str, Any]]
+    compared: dict[Names, Compared]
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +209,7 @@ class Measurer:
         self._rows = rows
         for number, entry in enumerate(steps):
             part = Part(reporter, number / len(steps), (number + 1) / len(steps))
-            found = _Rows({}, {}, {})
+            found = _Rows({}, {})
             for step, each in enumerate(self.maps):
                 part.progress("measuring", 0.5 * step / len(self.maps))
                 found.intensity[each.name] = measure_intensity(entry.place, each)
@@ -210,7 +217,7 @@ class Measurer:
                 part.progress("comparing", 0.5 + 0.5 * step / len(pairs))
                 names = (pair.synthetic.name, pair.acquired.name)
                 similarity = self._similarity_in(entry.place, pair) if entry.mask.count else None
-                found.agreement[names], found.plots[names] = measure_agreement(entry.place, pair, similarity)
+                found.compared[names] = measure_agreement(entry.place, pair, similarity)
             rows[entry.key] = found
 
     def _similarity_in(self, place: Place, pair: Pair) -> Map:
@@ -246,15 +253,15 @@ class Measurer:
                 for each in self.maps
             ],
             agreement=[
-                {"region": entry.mask.name, "synthetic": names[0], "acquired": names[1]} | row.to_json()
+                {"region": entry.mask.name, "synthetic": names[0], "acquired": names[1]} | compared.row.to_json()
                 for entry in entries
-                for names, row in self._rows[entry.key].agreement.items()
+                for names, compared in self._rows[entry.key].compared.items()
             ],
-            words=[self._words(entry, names, level) for entry in entries for names in self._rows[entry.key].agreement],
+            words=[self._words(entry, names, level) for entry in entries for names in self._rows[entry.key].compared],
             plots={
                 entry.mask.name: [
-                    {"synthetic": names[0], "acquired": names[1]} | plot
-                    for names, plot in self._rows[entry.key].plots.items()
+                    {"synthetic": names[0], "acquired": names[1]} | compared.plot
+                    for names, compared in self._rows[entry.key].compared.items()
                 ]
                 for entry in entries
             },
@@ -268,7 +275,8 @@ class Measurer:
         return None if mean is None else mean / self._divisors.get(each.name, 1.0)
 
     def _words(self, entry: _Entry, names: Names, level: ReferenceLevel) -> dict[str, Any]:
-        synthetic, acquired = (self._rows[entry.key].intensity[name].values for name in names)
+        synthetic, acquired = self._rows[entry.key].compared[names].levels
+        units = next(each.units for each in self.maps if each.name == names[1])
         found = region_words(
             entry.mask.role,
             synthetic,
@@ -276,6 +284,7 @@ class Measurer:
             synthetic_name=names[0],
             acquired_name=names[1],
             doubtful=level.doubtful(names[1]),
+            units=units or CBV_UNITS,
         )
         return {
             "region": entry.mask.name,

@@ -150,8 +150,24 @@ class Pair:
     uncertainty: GriddedMap | None = None
 
 
-def measure_agreement(place: Place, pair: Pair, similarity: Map | None) -> tuple[Row, dict[str, Any]]:
-    """The measures of group "agreement" of a pair in a region, and the data of its plots.
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """How a pair of maps agrees in a region.
+
+    Attributes:
+        row: the measures of group "agreement".
+        plot: the data of the plots.
+        levels: "mean" and "hotspot_mean" of the synthetic and of the acquired map over the voxels that have a value in
+            both.
+    """
+
+    row: Row
+    plot: dict[str, Any]
+    levels: tuple[Found, Found]
+
+
+def measure_agreement(place: Place, pair: Pair, similarity: Map | None) -> Compared:
+    """Compare a pair of maps in a region.
 
     Args:
         place: the region.
@@ -168,7 +184,7 @@ def measure_agreement(place: Place, pair: Pair, similarity: Map | None) -> tuple
         row.notes.append(f"{_voxels(missing)} without a value in both maps {verb} left out.")
     if not len(synthetic):
         row.notes.append("No voxel has a value in both maps: nothing can be compared.")
-        return row, plot_data(synthetic, acquired)
+        return Compared(row, plot_data(synthetic, acquired), ({}, {}))
     counts = EffectiveCounts(None, None)
     if len(synthetic) > 1:
         counts = effective_counts(x, y, both, place.grid.spacing)
@@ -177,7 +193,14 @@ def measure_agreement(place: Place, pair: Pair, similarity: Map | None) -> tuple
     _add_similarity(row, place, both, similarity)
     _add_overlap(row, place, both, x, y)
     row.values["uncertainty_error_r"] = _uncertainty_error(place, pair, both)
-    return row, plot_data(synthetic, acquired)
+    return Compared(row, plot_data(synthetic, acquired), (_levels(place, x, both), _levels(place, y, both)))
+
+
+def _levels(place: Place, crop: Map, both: Mask) -> Found:
+    hotspot = None
+    if not place.whole_brain:
+        hotspot = hotspot_mean(crop, both, place.grid.spacing, place.settings.hotspot_mm)
+    return {"mean": float(crop[both].mean(dtype=np.float64)), "hotspot_mean": hotspot}
 
 
 def _explained(values: Found, synthetic: Map, acquired: Map) -> list[str]:

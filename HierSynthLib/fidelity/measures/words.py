@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from HierSynthLib.case import CBV_UNITS
+
 Level = Literal["good", "caution", "poor", "none"]
 
 WITHIN_SUBJECT_CV = 0.31
@@ -15,6 +17,8 @@ WITHIN_SUBJECT_CV = 0.31
 
 REPEATABILITY_FACTOR = 2.77
 """1.96 · √2: 95 % of the differences of two repeated measurements lie within this many within-subject SDs."""
+
+# The within-subject SD is a share of the mean of the two measurements, so differences are judged relative to that.
 
 LEAST_FOR_PERCENT = 0.3
 """nrCBV; below it a percentage of the acquired value says nothing, and NAWM = 1 is the scale instead."""
@@ -53,15 +57,16 @@ def judge(
             f"zero for a percentage; the difference of {_number(change, signed=True)} nrCBV is "
             f"{_standing(abs(change))} ({limits}, taken at NAWM = 1).",
         )
-    relative = (synthetic - acquired) / abs(acquired)
-    percent = round(100 * abs(relative))
+    percent = round(100 * abs(synthetic - acquired) / abs(acquired))
     if percent == 0:
         return Words("good", f"{subject} agrees with {acquired_name} in the {what} to within 1 %.")
-    verb = "underestimates" if relative < 0 else "overestimates"
+    verb = "underestimates" if synthetic < acquired else "overestimates"
     against = "" if acquired_name == "acquired" else f" of the {acquired_name} map"
+    relative = 2 * abs(synthetic - acquired) / (abs(synthetic) + abs(acquired))
     return Words(
-        _level(abs(relative)),
-        f"{subject} {verb} the {what}{against} by {percent} %, {_standing(abs(relative))} ({limits}).",
+        _level(relative),
+        f"{subject} {verb} the {what}{against} by {percent} %, {_standing(relative)} "
+        f"({round(100 * relative)} % of the mean of both; {limits}).",
     )
 
 
@@ -73,6 +78,7 @@ def region_words(
     synthetic_name: str,
     acquired_name: str,
     doubtful: float | None = None,
+    units: str = CBV_UNITS,
 ) -> Words:
     """Judge a pair of maps in a region by the hotspot mean, or by the mean where a hotspot mean does not exist.
 
@@ -83,9 +89,12 @@ def region_words(
         synthetic_name: name of the map.
         acquired_name: name of the map.
         doubtful: the mean of the acquired map in the NAWM reference where that says that it is not normalised.
+        units: of the acquired map.
     """
     if role == "reference":
         return Words("none", "The NAWM reference sets the scale; it is not judged.")
+    if units != CBV_UNITS:
+        return Words("none", f"Nothing to compare: the {acquired_name} map is in {units}, not in {CBV_UNITS}.")
     if doubtful is not None:
         return Words(
             "none",

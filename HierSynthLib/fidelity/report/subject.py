@@ -85,7 +85,8 @@ class Subject:
         synthetic: the maps that are judged, at least one.
         acquired: what they are compared with, by name: "acquired" and, for simulated patients, "true".
         own_acquired: whether the acquired map is the one of the case.
-        others: volumes on which the same regions are measured.
+        others: the patient's other volumes, by which the reference is suggested and the pictures are drawn.
+        measured: those of them on which the same regions are measured.
         lesions: the lesion's regions.
         reference: the NAWM that a label marks; None where it has to be suggested.
         roi: the label map, or None.
@@ -98,6 +99,7 @@ class Subject:
     acquired: dict[str, Path]
     own_acquired: bool
     others: dict[Role, Path]
+    measured: tuple[Role, ...]
     lesions: tuple[Region, ...]
     reference: Region | None
     roi: Path | None
@@ -126,7 +128,8 @@ def describe_subject(case: Case, synthetic: Sequence[SyntheticMap], choices: Cho
     """
     acquired = {ACQUIRED: choices.acquired or case.files.get(Role.CBV_ACQUIRED), TRUE: case.files.get(Role.CBV_TRUE)}
     given = {name: Path(path) for name, path in acquired.items() if path is not None}
-    others = {role: Path(case.files[role]) for role in _wanted(case, choices.also)}
+    measured = _wanted(case, choices.also)
+    others = {role: Path(case.files[role]) for role in OTHERS if role in measured or role in _usual(case)}
     roi = choices.roi or case.files.get(Role.ROI)
     brain = next((each.brain for each in synthetic if each.brain), None) or case.files.get(Role.BRAIN)
     masks = {Role.ROI: roi, Role.BRAIN: brain}
@@ -142,6 +145,7 @@ def describe_subject(case: Case, synthetic: Sequence[SyntheticMap], choices: Cho
         acquired=given,
         own_acquired=choices.acquired is None,
         others=others,
+        measured=tuple(measured),
         lesions=lesions,
         reference=reference,
         roi=None if roi is None else Path(roi),
@@ -226,9 +230,13 @@ def _outputs(folder: Path, run: Mapping[str, Any]) -> dict[str, Path]:
     return {key: folder / file for key, file in named.items() if (folder / file).exists()}
 
 
+def _usual(case: Case) -> list[Role]:
+    return [role for role in _USUAL if role in case.files]
+
+
 def _wanted(case: Case, also: tuple[Role, ...] | None) -> list[Role]:
     if also is None:
-        return [role for role in _USUAL if role in case.files]
+        return _usual(case)
     missing = [str(role) for role in also if role not in case.files]
     if missing:
         raise InputError(f"--also: the case {case.id} has no {', '.join(missing)}.", "Leave out what it does not have.")
