@@ -13,6 +13,7 @@ from HierSynthLib.commands.demo import demo
 from HierSynthLib.commands.fidelity import fidelity
 from HierSynthLib.commands.jobs import JobError
 from HierSynthLib.commands.models import models
+from HierSynthLib.commands.perfusion import perfusion
 from HierSynthLib.commands.phantom import phantom
 from HierSynthLib.commands.synthesize import synthesize
 from HierSynthLib.commands.terminal import error_line
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(fidelity)
+app.command()(perfusion)
 app.command()(phantom)
 app.command()(synthesize)
 app.add_typer(models, name="models")

@@ -21,6 +21,7 @@ def standard_jobs() -> dict[str, Job]:
         "compare": compare,
         "measure": _Measurement().run,
         "suggest_regions": suggest_regions,
+        "perfusion": perfusion,
         "runtime": runtime,
     }
 
@@ -115,6 +116,14 @@ def suggest_regions(parameters: dict[str, Any], reporter: Reporter) -> dict[str,
     from HierSynthLib.fidelity.regions.suggest import suggest_regions as suggest
 
     return suggest(parameters, reporter)
+
+
+def perfusion(parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Process a DSC series; the parameters and the result are those of `HierSynthLib.perfusion.job.run_job`."""
+    reporter.progress("loading libraries", 0.0)
+    from HierSynthLib.perfusion.job import run_job
+
+    return run_job(parameters, reporter)
 
 
 def runtime(parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:

@@ -20,10 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import circulant
 
-from HierSynthLib.perfusion import DscSeries, Options, PerfusionMaps, process
 from HierSynthLib.perfusion.deconvolution import Deconvolution
 from HierSynthLib.perfusion.integration import cumulative, trapezoid_weights
 from HierSynthLib.perfusion.leakage import LeakageModel
+from HierSynthLib.perfusion.maps import PerfusionMaps
+from HierSynthLib.perfusion.options import Options
+from HierSynthLib.perfusion.pipeline import process
+from HierSynthLib.perfusion.series import DscSeries
 from Testing.benchmark.measure import print_table
 from Testing.unit.test_perfusion_head import make_head
 from Testing.unit.test_perfusion_simulation import (

@@ -74,7 +74,8 @@ def test_it_says_who_it_is_and_knows_its_jobs(start):
     }
     say(process, {"type": "run", "job": "a", "kind": "nonsense"})
     assert (
-        next(events)["hint"] == "There is synthesize, phantom, read_case, compare, measure, suggest_regions, runtime."
+        next(events)["hint"]
+        == "There is synthesize, phantom, read_case, compare, measure, suggest_regions, perfusion, runtime."
     )
 
 

@@ -275,7 +275,9 @@ class Measurer:
         return None if mean is None else mean / self._divisors.get(each.name, 1.0)
 
     def _words(self, entry: _Entry, names: Names, level: ReferenceLevel) -> dict[str, Any]:
-        synthetic, acquired = self._rows[entry.key].compared[names].levels
+        rows = self._rows[entry.key]
+        of_maps = tuple(rows.intensity[name].values for name in names)
+        synthetic, acquired = rows.compared[names].levels or of_maps
         units = next(each.units for each in self.maps if each.name == names[1])
         found = region_words(
             entry.mask.role,

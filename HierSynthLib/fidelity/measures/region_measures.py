@@ -158,12 +158,12 @@ class Compared:
         row: the measures of group "agreement".
         plot: the data of the plots.
         levels: "mean" and "hotspot_mean" of the synthetic and of the acquired map over the voxels that have a value in
-            both.
+            both; None where all voxels have, so that they are those of the maps themselves.
     """
 
     row: Row
     plot: dict[str, Any]
-    levels: tuple[Found, Found]
+    levels: tuple[Found, Found] | None
 
 
 def measure_agreement(place: Place, pair: Pair, similarity: Map | None) -> Compared:
@@ -193,7 +193,8 @@ def measure_agreement(place: Place, pair: Pair, similarity: Map | None) -> Compa
     _add_similarity(row, place, both, similarity)
     _add_overlap(row, place, both, x, y)
     row.values["uncertainty_error_r"] = _uncertainty_error(place, pair, both)
-    return Compared(row, plot_data(synthetic, acquired), (_levels(place, x, both), _levels(place, y, both)))
+    levels = (_levels(place, x, both), _levels(place, y, both)) if missing else None
+    return Compared(row, plot_data(synthetic, acquired), levels)
 
 
 def _levels(place: Place, crop: Map, both: Mask) -> Found:
