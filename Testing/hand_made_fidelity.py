@@ -83,6 +83,17 @@ def hand_made_measurement(
     }  # fmt: skip
 
 
+def hand_made_plot(compared: int) -> dict[str, Any]:
+    """The plot of a pair of maps in a region of which so many voxels were compared."""
+    edges, counts = ([0.0, 6.0], [compared]) if compared else ([], [])
+    return {
+        "synthetic": "synthetic", "acquired": "acquired",
+        "histogram": {"edges": edges, "synthetic": counts, "acquired": counts},
+        "scatter": {"synthetic": [], "acquired": []},
+        "bland_altman": {"mean": [], "difference": [], "bias": None, "lower": None, "upper": None},
+    }  # fmt: skip
+
+
 def hand_made_record(**changes: Any) -> dict[str, Any]:
     """A record of fidelity.json around a hand-made measurement."""
     return {

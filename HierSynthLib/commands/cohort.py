@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 IDENTIFIER = "{id}"
 
+# Shorter names of folders are parts of words, and of no patient.
+_SHORTEST_NAME = 2
+
 
 @dataclass(frozen=True)
 class CohortOrder:
@@ -124,10 +127,11 @@ def measure_cohort(
         resolve_pattern(pattern, folders[0], "")
     grades = read_grades(order.grades) if order.grades else {}
     with atomic_folder(out) as temporary:
-        records, excluded = _measure_all(client, folders, order, temporary, debug=debug)
+        records, excluded, names = _measure_all(client, folders, order, temporary, debug=debug)
         if not records:
             reasons = " ".join(f"{each['id']}: {each['reason']}" for each in excluded[:3])
             raise InputError(f"None of {len(folders)} cases could be measured. {reasons}", "Check --synthetic.")
+        grades = {names.get(known_as, known_as): grade for known_as, grade in grades.items()}
         cohort = describe_cohort(records, grades, excluded)
         with Display("drawing the report") as display:
             for warning in cohort["warnings"]:
@@ -149,16 +153,20 @@ def measure_cohort(
 
 def _measure_all(
     client: WorkerClient, folders: Sequence[Path], order: CohortOrder, out: Path, *, debug: bool
-) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """The records of the cases that could be measured, without their plots; and the others with the reason."""
+) -> tuple[list[dict[str, Any]], list[dict[str, str]], dict[str, str]]:
+    """Records without their plots; the cases left out, with the reason; neutral identifiers by those the user knows."""
+    from HierSynthLib.fidelity.report.subject import open_case
+
     records: list[dict[str, Any]] = []
     excluded: list[dict[str, str]] = []
+    names: dict[str, str] = {}
     for number, folder in enumerate(folders, start=1):
         title = f"case {number} of {len(folders)}"
-        name = folder.name
+        name = known_as = f"case {number}"
         try:
-            measured = _measure_case(client, folder, order, title, debug=debug)
-            name = measured.record["case"]
+            case, known_as = open_case(folder, otherwise=name)
+            name = names[known_as] = case.id
+            measured = _measure_case(client, folder, case, known_as, order, title, debug=debug)
             if name in [record["case"] for record in records]:
                 raise InputError(f"The identifier {name!r} stands in two case folders.", "Give each its own.")
             if order.per_case_reports:
@@ -166,30 +174,40 @@ def _measure_all(
         except OutputError:
             raise
         except HierSynthError as error:
-            # A path may hold a patient's name, and the reason stands in the report.
-            reason = one_line(f"{error.message} {error.hint}").replace(str(folder), "(case folder)")
+            reason = _nameless(one_line(f"{error.message} {error.hint}"), folder, known_as, name)
             excluded.append({"id": name, "reason": reason})
             with Display(title) as display:
                 display.warning(f"{name} is left out: {reason}")
             continue
         measured.record["measurement"].pop("plots")
         records.append(measured.record)
-    return records, excluded
+    return records, excluded, names
 
 
-def _measure_case(client: WorkerClient, folder: Path, order: CohortOrder, title: str, *, debug: bool) -> Measured:
-    from HierSynthLib.case import Case
+def _nameless(text: str, folder: Path, known_as: str, identifier: str) -> str:
+    """A text for the report without the path of a case: names of folders and files may be a patient's name."""
+    for path in (folder.absolute(), folder):
+        text = text.replace(str(path), "(case folder)")
+    for name in {folder.name, known_as} - {identifier}:
+        if len(name) > _SHORTEST_NAME:
+            text = text.replace(name, "(case)")
+    return text
+
+
+def _measure_case(
+    client: WorkerClient, folder: Path, case: Case, known_as: str, order: CohortOrder, title: str, *, debug: bool
+) -> Measured:
     from HierSynthLib.fidelity.report.subject import Choices, describe_subject, open_synthetic
 
-    case: Case = Case.open(folder)
-    maps = [open_synthetic(name, resolve_pattern(path, folder, case.id)) for name, path in order.synthetic]
+    maps = [open_synthetic(name, resolve_pattern(path, folder, known_as)) for name, path in order.synthetic]
     choices = Choices(
-        acquired=None if order.acquired is None else resolve_pattern(order.acquired, folder, case.id),
-        roi=None if order.roi is None else resolve_pattern(order.roi, folder, case.id),
+        acquired=None if order.acquired is None else resolve_pattern(order.acquired, folder, known_as),
+        roi=None if order.roi is None else resolve_pattern(order.roi, folder, known_as),
         reference=order.reference,
         also=order.also,
     )
-    return measure_subject(client, describe_subject(case, maps, choices), order.plan, title=title, debug=debug)
+    subject = describe_subject(case, [each.called(case.id, known_as) for each in maps], choices)
+    return measure_subject(client, subject, order.plan, title=title, debug=debug)
 
 
 def _write_case(measured: Measured, out: Path, title: str) -> None:

@@ -140,11 +140,11 @@ def report_case(
         HierSynthError: something is missing or cannot be read, measured or written.
         Cancelled: after Ctrl-C.
     """
-    from HierSynthLib.case import Case
-    from HierSynthLib.fidelity.report.subject import describe_subject, open_synthetic
+    from HierSynthLib.fidelity.report.subject import describe_subject, open_case, open_synthetic
 
     maps = [open_synthetic(name, path) for name, path in synthetic]
-    subject = describe_subject(Case.open(case), maps, choices)
+    opened, known_as = open_case(case, otherwise="case")
+    subject = describe_subject(opened, [each.called(opened.id, known_as) for each in maps], choices)
     measured = measure_subject(client, subject, plan, title=TITLE, debug=debug)
     return write_measured(measured, out)
 

@@ -224,6 +224,7 @@ def test_names_of_maps(arguments, names):
         (["acquired=a.nii"], "another meaning"),
         (["x uncertainty=a.nii"], "another meaning"),
         (["<b>=a.nii"], "no name"),
+        (["_unet=a.nii"], "'_unet' is no name of a map"),
         (["x="], "names no file"),
     ],
 )

@@ -214,6 +214,58 @@ def test_a_cohort_goes_on_without_the_cases_that_cannot_be_measured(capsys, undr
     assert len([row for row in rows if row["case"] == "p3"]) == len(own) - 1
 
 
+def test_names_of_folders_stay_out_of_a_cohort(capsys, undrawn, tmp_path):
+    """Of four patients, one has no synthetic map, one a damaged acquired one, and one a case.json that is no JSON."""
+    cohort, out = tmp_path / "cohort", tmp_path / "out"
+    for number, name in enumerate(("Adler_Anna", "Mueller_Hans", "Schmidt_Eva", "Weber_Ida")):
+        write_tiny_case(cohort / name, seed=number, id=f"p{number}")
+    (cohort / "Schmidt_Eva" / "CBV_acquired.nii").write_bytes(b"damaged")
+    (cohort / "Weber_Ida" / "case.json").write_text("{")
+    arguments = ["--synthetic", f"{tmp_path}/{{id}}.nii", "--out", out, "--also", "none", "--json", *QUICK]
+    for number in (1, 2):
+        (tmp_path / f"p{number}.nii").write_bytes((cohort / "Mueller_Hans" / "synthetic.nii").read_bytes())
+    (tmp_path / "grades.csv").write_text("id,grade\np1,high\nAdler_Anna,low\n")
+    assert run(cohort, *arguments, "--grades", tmp_path / "grades.csv") == 0
+    printed = capsys.readouterr()
+    result = json.loads(printed.out)
+    assert result["measured"] == ["p1"]
+    assert [each["id"] for each in result["excluded"]] == ["p0", "p2", "case 4"]
+    texts = [path.read_text("utf-8") for path in out.rglob("*") if path.is_file() and path.suffix != ".png"]
+    everything = "".join([*texts, printed.err])
+    for name in ("Adler", "Mueller", "Schmidt", "Weber"):
+        assert name not in everything
+        assert name not in json.dumps(result["excluded"])
+
+
+def test_cases_without_case_json_get_neutral_names(capsys, undrawn, tmp_path):
+    cohort, out = tmp_path / "cohort", tmp_path / "out"
+    for number, name in enumerate(("Mueller_Hans", "Schmidt_Eva", "Weber_Ida")):
+        folder = write_tiny_case(cohort / name, seed=number)
+        write_synthesis(folder / "maps", folder)
+        (folder / "case.json").unlink()
+        (folder / "synthetic.nii").unlink()
+    (cohort / "Weber_Ida" / "maps" / "CBV_synthetic.nii").unlink()
+    (tmp_path / "grades.csv").write_text("id,grade\nMueller_Hans,high\n")
+    pattern = f"{cohort}/{{id}}/maps"
+    options = ["--also", "none", "--json", *QUICK]
+    given = ["--per-case-reports", "--grades", tmp_path / "grades.csv"]
+    assert run(cohort, "--synthetic", pattern, "--out", out, *given, *options) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["measured"] == ["case 1", "case 2"]
+    assert [each["id"] for each in result["excluded"]] == ["case 3"]
+    found = json.loads((out / "cohort.json").read_text("utf-8"))
+    assert [patient["grade"] for patient in found["patients"]] == ["high", None]
+    assert (out / "cases" / "case-1" / "report.html").exists()
+
+    alone = tmp_path / "alone"
+    folder = cohort / "Mueller_Hans"
+    assert run(folder, "--synthetic", folder / "maps", "--out", alone, *options) == 0
+    assert json.loads((alone / "fidelity.json").read_text("utf-8"))["case"] == "case"
+    for path in (*out.rglob("*"), *alone.rglob("*")):
+        text = path.name + (path.read_text("utf-8") if path.is_file() and path.suffix != ".png" else "")
+        assert not [name for name in ("Mueller", "Schmidt", "Weber") if name in text]
+
+
 def test_a_cohort_of_which_nothing_can_be_measured(capsys, tmp_path):
     write_tiny_case(tmp_path / "cohort" / "p1")
     assert run(tmp_path / "cohort", "--synthetic", "maps/{id}.nii", "--out", tmp_path / "out") == 1

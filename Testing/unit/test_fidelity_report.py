@@ -5,6 +5,7 @@ import hashlib
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,13 +16,21 @@ from PIL import Image
 from HierSynthLib.case import Case
 from HierSynthLib.fidelity.regions.shapes import Region, Sphere
 from HierSynthLib.fidelity.report.key_slices import PlacedMap, Scene, SliceDrawer, best_hotspot
+from HierSynthLib.fidelity.report.output import _plot_figures
 from HierSynthLib.fidelity.report.page import ReportFigure, case_report
 from HierSynthLib.fidelity.report.plots import pair_figure, save_figure, statement
 from HierSynthLib.fidelity.report.record import main_sentences, make_record, normalisation_offers, primary_region
 from HierSynthLib.fidelity.report.subject import Choices, SyntheticMap, describe_subject
 from HierSynthLib.fidelity.report.tables import COLUMNS, in_units, measurement_csv, tidy_rows
-from HierSynthLib.volume import Volume, write_volume
-from Testing.hand_made_fidelity import agreement_values, hand_made_measurement, hand_made_record, write_tiny_case
+from HierSynthLib.progress import Silent
+from HierSynthLib.volume import Volume, read_volume, write_volume
+from Testing.hand_made_fidelity import (
+    agreement_values,
+    hand_made_measurement,
+    hand_made_plot,
+    hand_made_record,
+    write_tiny_case,
+)
 
 LIBRARY = Path(__file__).parents[2]
 
@@ -78,6 +87,40 @@ def test_a_name_is_no_formula_for_a_spreadsheet(name):
 def test_without_a_reference_the_table_says_none():
     measurement = hand_made_measurement() | {"reference": None}
     assert {row["reference"] for row in tidy_rows(measurement, case="p1", simulated=False)} == {"none"}
+
+
+def test_the_table_says_what_a_map_was_divided_by_and_how_hotspots_were_found():
+    fields = {"nawm_mean": 1.78, "expected": 1.0, "doubtful": True, "applied": True}
+    measurement = hand_made_measurement() | {"normalisation": {"acquired": fields}}
+    rows = rows_of(measurement_csv(measurement, case="p1", simulated=False))
+    found = {(row["map"], row["compared_with"]): row["normalised"] for row in rows}
+    assert found == {
+        ("synthetic", ""): "", ("acquired", ""): "1.78", ("ADC", ""): "", ("synthetic", "acquired"): "1.78",
+    }  # fmt: skip
+    assert {(row["hotspot_threshold"], row["hotspot_mm"]) for row in rows} == {("1.75", "6")}
+    measurement["normalisation"]["acquired"] = fields | {"applied": False}
+    assert {row["normalised"] for row in tidy_rows(measurement, case="p1", simulated=False)} == {None}
+
+
+def test_the_true_map_of_a_simulation_is_not_called_acquired():
+    measurement = hand_made_measurement(acquired={"acquired": 2.5, "true": 2.4})
+    rows = list(tidy_rows(measurement, case="p1", simulated=True))
+    assert {row["status"] for row in rows if row["map"] == "true"} == {"SIMULATED TRUTH"}
+    assert {row["status"] for row in rows if row["map"] == "acquired"} == {"ACQUIRED, SIMULATED"}
+    assert "true (SIMULATED TRUTH)" in case_report(hand_made_record(measurement=measurement), [])
+
+
+def test_differences_to_a_map_in_other_units_have_no_unit():
+    measurement = hand_made_measurement(acquired={"acquired": 2.5, "true": 2.4})
+    next(each for each in measurement["maps"] if each["name"] == "acquired")["units"] = "ml/100g"
+    rows = list(tidy_rows(measurement, case="p1", simulated=False))
+    units = {(row["compared_with"], row["measure"]): row["unit"] for row in rows if row["compared_with"]}
+    assert units["acquired", "bias"] == units["acquired", "mse"] == ""
+    assert (units["acquired", "psnr"], units["acquired", "hotspot_hd95_mm"]) == ("dB", "mm")
+    assert (units["true", "bias"], units["true", "mse"]) == ("nrCBV", "nrCBV²")
+    page = Page(case_report(hand_made_record(measurement=measurement), []))
+    assert "SYNTHETIC against acquired. acquired is not in nrCBV" in page.words
+    assert "SYNTHETIC against true. CBV in nrCBV" in page.words
 
 
 def test_units():
@@ -224,6 +267,22 @@ def test_a_simulated_patient_is_called_so():
     assert "a score on simulated brains is no evidence of clinical fidelity" in page.words
 
 
+def test_both_effective_numbers_stand_under_their_names():
+    page = Page(case_report(hand_made_record(), []))
+    cells = [text.strip() for text in page.text]
+    assert "Eff. n for r" in cells
+    assert "Eff. n for the difference" in cells
+    assert {"14", "12"} <= set(cells)
+
+
+@pytest.mark.parametrize(("compared", "shown"), [(100, "100"), (93, "93 of 100"), (0, "0 of 100")])
+def test_the_voxels_that_were_compared_are_counted(compared, shown):
+    measurement = hand_made_measurement() | {"plots": {"Tumour": [hand_made_plot(compared)]}}
+    page = Page(case_report(hand_made_record(measurement=measurement), []))
+    region = page.text.index("Tumour", page.text.index("Eff. n for r"))
+    assert page.text[region + 1] == shown
+
+
 EVIL = '<script>alert("1")</script>&amp;\'"'
 
 
@@ -318,6 +377,23 @@ def test_plots_of_next_to_nothing(tmp_path):
         save_figure(pair_figure("T", plot, dict.fromkeys(agreement_values(0)), statement(False), 6.0), tmp_path / "a")
 
 
+def test_a_region_without_common_voxels_has_no_plots(tmp_path):
+    measurement = hand_made_measurement(regions=(("Tumour", "lesion"), ("Oedema", "lesion")))
+    measurement["plots"] = {"Tumour": [hand_made_plot(0)], "Oedema": [hand_made_plot(5)]}
+    figures = list(_plot_figures(tmp_path, hand_made_record(measurement=measurement), Silent()))
+    assert [figure.caption.partition(":")[0] for figure in figures] == ["Oedema"]
+
+
+def test_a_dollar_in_a_name_is_no_formula(tmp_path, scene):
+    name = r"a $\frac$ b"
+    plot = plot_of(np.linspace(0, 3, 20), np.linspace(0, 4, 20)) | {"synthetic": name}
+    figure = pair_figure(name, plot, agreement_values(1), "x", 6.0)
+    assert name in save_figure(figure, tmp_path / "pair")["svg"].read_text("utf-8")
+    drawer = SliceDrawer(scene)
+    paths = save_figure(drawer.draw(drawer.middle(), name, "note"), tmp_path / "slice")
+    assert name in paths["svg"].read_text("utf-8")
+
+
 def test_the_same_figure_gives_the_same_bytes(tmp_path):
     plot = plot_of(np.linspace(0, 3, 20), np.linspace(0, 4, 20))
     first, second = (
@@ -379,6 +455,47 @@ def test_a_slice_shows_the_right_place(scene):
     shown = difference.images[0].get_array()
     assert shown[rows, columns].mean() == pytest.approx(1.0, abs=0.05)  # in place, the maps differ by 1 everywhere
     assert len([axes for axes in figure.axes if axes.get_ylabel() == "nrCBV"]) == 2
+
+
+def shown_in(figure, title):
+    """The values of a picture; NaN where it is grey."""
+    (axes,) = [axes for axes in figure.axes if axes.get_title() == title]
+    return np.ma.filled(axes.images[0].get_array().astype(float), np.nan)
+
+
+@pytest.mark.parametrize("broken", ["acquired", "synthetic"])
+def test_where_a_map_has_no_value_there_is_no_difference(tmp_path, scene, broken):
+    volume = read_volume(tmp_path / f"{broken}.nii")
+    values = volume.array.copy()
+    values[:, :, :] = np.where(np.arange(values.shape[1])[None, :, None] > 30, np.nan, values)  # anterior of A 19 mm
+    write_volume(Volume(values, volume.affine), tmp_path / f"{broken}-nan.nii")
+    changed = {
+        "acquired": {"acquired": (replace(scene.acquired[0], path=tmp_path / "acquired-nan.nii", transform=None),)},
+        "synthetic": {
+            "synthetic": PlacedMap("synthetic", tmp_path / "synthetic-nan.nii"),
+            "acquired": (replace(scene.acquired[0], transform=None),),
+        },
+    }[broken]
+    drawer = SliceDrawer(replace(scene, **changed))
+    figure = drawer.draw(drawer.through(scene.regions[0]), "Hotspot", "note")
+    difference = shown_in(figure, "synthetic − acquired")
+    title = "SYNTHETIC" if broken == "synthetic" else "acquired"
+    rows = difference.shape[0]
+    for picture in (difference, shown_in(figure, title)):
+        assert np.isnan(picture[: rows // 5]).all()  # anterior is above
+        assert np.isfinite(picture[rows // 2 :]).all()
+    np.testing.assert_allclose(difference[-20:, 5:-5], 1.0, atol=1e-5)
+    assert "Grey area: the map has no value" in figure.get_supxlabel()
+
+
+def test_outside_the_field_of_view_there_is_no_difference(tmp_path, scene):
+    volume = read_volume(tmp_path / "acquired.nii")
+    write_volume(Volume(volume.array[:, :25], volume.affine), tmp_path / "short.nii")
+    short = replace(scene.acquired[0], path=tmp_path / "short.nii", transform=None)
+    drawer = SliceDrawer(replace(scene, acquired=(short,)))
+    difference = shown_in(drawer.draw(drawer.through(scene.regions[0]), "T", "note"), "synthetic − acquired")
+    assert np.isnan(difference[: difference.shape[0] // 3]).all()
+    np.testing.assert_allclose(difference[-20:, 5:-5], 1.0, atol=1e-5)
 
 
 def test_the_slice_of_a_region_is_its_largest(scene):

@@ -287,7 +287,14 @@ def test_grades_that_cannot_be_told_or_are_told_completely():
     perfect = roc([1, 2, 3, 4, 5, 6, 7, 8], [False] * 4 + [True] * 4)
     assert perfect.auc.value == 1
     assert perfect.auc.low is None
-    assert "completely" in perfect.auc.note
+    assert "completely, and" in perfect.auc.note
+    reversed_ = roc([8, 7, 6, 5, 4, 3, 2, 1], [False] * 4 + [True] * 4)
+    assert reversed_.auc.value == 0
+    assert "reversed" in reversed_.auc.note
+    alike = roc([2.0] * 8, [False] * 4 + [True] * 4)
+    assert alike.auc.value == 0.5
+    assert "All patients have the same value" in alike.auc.note
+    assert "told apart" not in alike.auc.note
     few = roc([1, 2, 3], [True, True, False])
     assert few.auc.value is None
     assert "2 high-grade and 1 low-grade patients: too few" in few.auc.note

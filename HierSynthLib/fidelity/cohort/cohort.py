@@ -61,7 +61,7 @@ class Values:
     def _add(self, number: int, measurement: Mapping[str, Any]) -> None:
         for each in measurement["maps"]:
             self.maps.setdefault(each["name"], each["kind"])
-        names = _cohort_regions(measurement)
+        names = cohort_regions(measurement)
         for entry in (*measurement["intensity"], *measurement["agreement"]):
             first, second = entry.get("map") or entry["synthetic"], entry.get("acquired", "")
             for region in names.get(entry["region"], ()):
@@ -72,7 +72,7 @@ class Values:
                     row[number] = value
 
 
-def _cohort_regions(measurement: Mapping[str, Any]) -> dict[str, list[str]]:
+def cohort_regions(measurement: Mapping[str, Any]) -> dict[str, list[str]]:
     """Under which names a patient's regions stand in the cohort.
 
     The primary region is "Whole lesion" in every patient, also where a single label is the whole lesion. Hotspots and
@@ -265,9 +265,10 @@ def _warnings(
             f"{simulated} of {len(patients)} patients are simulated. Numbers over simulated and real patients "
             "together describe neither; measure them apart."
         )
-    unknown = sorted(set(grades) - {patient["id"] for patient in patients})
-    if unknown:
-        found.append(f"The grades name patients that were not measured: {', '.join(unknown)}.")
+    unknown = len(set(grades) - {patient["id"] for patient in patients})
+    if unknown:  # what stands there instead of an identifier may be a patient's name
+        whom = "1 patient that was" if unknown == 1 else f"{unknown} patients that were"
+        found.append(f"The grades name {whom} not measured.")
     told: dict[str, list[str]] = {}
     for record in records:
         for warning in record["warnings"]:

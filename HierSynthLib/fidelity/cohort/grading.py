@@ -19,6 +19,13 @@ Values = NDArray[np.float64]
 FEWEST_PER_GRADE = 4
 FEWEST_FOR_KAPPA = 5
 
+# An AUC without variance is 1, 0, or 0.5 of ties only.
+_STANDING = {
+    1.0: "The grades are told apart completely",
+    0.0: "The grades are told apart completely, but reversed: every high-grade patient has the lower value",
+}
+_ALIKE = "All patients have the same value"
+
 
 @dataclass(frozen=True)
 class Roc:
@@ -91,7 +98,7 @@ def roc(values: Column, is_high: Sequence[bool]) -> Roc:
     auc = float(by_high.mean())
     variance = float(by_high.var(ddof=1) / high.size + by_low.var(ddof=1) / low.size)
     if variance == 0:
-        note = "The grades are told apart completely, and DeLong's interval then has no width."
+        note = f"{_STANDING.get(auc, _ALIKE)}, and DeLong's interval then has no width."
         return Roc(Estimate(auc, n=sum(counts), note=note), *counts, _curve(high, low))
     half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(variance)
     return Roc(Estimate(auc, max(0.0, auc - half), min(1.0, auc + half), sum(counts)), *counts, _curve(high, low))

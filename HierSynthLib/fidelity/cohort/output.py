@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from HierSynthLib import __version__
-from HierSynthLib.fidelity.cohort.cohort import QUANTITIES, Values, summarise
+from HierSynthLib.fidelity.cohort.cohort import QUANTITIES, Values, cohort_regions, summarise
 from HierSynthLib.fidelity.cohort.plots import agreement_figure, fidelity_figure, roc_figure
 from HierSynthLib.fidelity.cohort.report import cohort_report
 from HierSynthLib.fidelity.measures.definitions import measure
@@ -59,11 +59,7 @@ def write_cohort(
     reporter.progress("report", 0.0)
     figures = list(_figures(folder / FIGURES, cohort, Values([record["measurement"] for record in records])))
     reporter.progress("report", 0.7)
-    rows = (
-        row
-        for record in records
-        for row in tidy_rows(record["measurement"], case=record["case"], simulated=record["simulated"])
-    )
+    rows = (row for record in records for row in _rows(record))
     (folder / CSV).write_text(csv_text(rows), encoding="utf-8", newline="\n")
     text = json.dumps(cohort, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
     (folder / JSON).write_text(text, encoding="utf-8", newline="\n")
@@ -71,9 +67,17 @@ def write_cohort(
     reporter.progress("report", 1.0)
 
 
+def _rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows of a patient, under each name that a region has in the statistics."""
+    names = cohort_regions(record["measurement"])
+    for row in tidy_rows(record["measurement"], case=record["case"], simulated=record["simulated"]):
+        for name in names.get(row["region"], [row["region"]]):
+            yield row | {"region": name}
+
+
 def _figures(folder: Path, cohort: Mapping[str, Any], values: Values) -> Iterator[ReportFigure]:
     note = statement(cohort["simulated"], cohort=True)
-    if not values.pairs:
+    if not values.pairs or not values.regions:
         return
     region = WHOLE_LESION if WHOLE_LESION in values.regions else values.regions[0]
     acquired = ACQUIRED if ACQUIRED in values.named("acquired") else values.named("acquired")[0]

@@ -14,6 +14,7 @@ from HierSynthLib.fidelity.report.plots import (
     SYNTHETIC_COLOUR,
     UNITS,
     draw_limits,
+    plain_text,
     synthetic_title,
 )
 
@@ -26,6 +27,7 @@ _LINES = ("-", "--", ":", "-.")
 _SMALL, _TEXT, _TITLE = 8, 9, 11
 
 
+@plain_text()
 def fidelity_figure(
     title: str,
     columns: Mapping[str, Mapping[str, Sequence[float | None]]],
@@ -66,6 +68,7 @@ def fidelity_figure(
     return figure
 
 
+@plain_text()
 def agreement_figure(title: str, entry: Mapping[str, Any], note: str) -> Figure:
     """One point per patient: synthetic over acquired with identity, and Bland–Altman with 95 % intervals as whiskers.
 
@@ -86,6 +89,7 @@ def agreement_figure(title: str, entry: Mapping[str, Any], note: str) -> Figure:
     return figure
 
 
+@plain_text()
 def roc_figure(title: str, curves: Sequence[Mapping[str, Any]], note: str) -> Figure:
     """ROC curves of several maps.
 

@@ -78,9 +78,13 @@ def summary_sentences(cohort: Mapping[str, Any]) -> list[str]:
             f"{format_value('ba_upper', limits['upper']['value'])} nrCBV; "
             f"ICC {_estimate(entry['icc'], 'ccc', below=False)} (95 % intervals in brackets)."
         )
+    if not cohort["intensity"]:
+        sentences.append("There is no region to measure: no patient has lesion labels or a brain mask with values.")
+    elif not sentences:
+        sentences.append("There is nothing to compare: no patient has a synthetic and an acquired map.")
     if cohort["simulated"]:
         sentences.append("All these numbers are of simulated patients and say nothing about real ones.")
-    return sentences or ["There is nothing to compare: no patient has a synthetic and an acquired map."]
+    return sentences
 
 
 def _facts(cohort: Mapping[str, Any]) -> str:

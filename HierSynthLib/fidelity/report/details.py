@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from HierSynthLib.fidelity.measures.definitions import format_value, measure
 from HierSynthLib.fidelity.report import html
-from HierSynthLib.fidelity.report.tables import in_units
+from HierSynthLib.fidelity.report.tables import in_units, kind_of_map, pair_units, unit_of_pair
 from HierSynthLib.synthesis.summary import provenance_lines
 
 _EFFECTIVE = (
     "Voxels of one patient resemble their neighbours, so intervals within a patient use an effective number of voxels "
-    "(Eff. n) instead of their count, and no voxel-wise p-values are given."
+    "instead of their count: 'Eff. n for r', and 'Eff. n for the difference' for bias and limits of agreement. No "
+    "voxel-wise p-values are given."
 )
 
 
@@ -22,8 +24,8 @@ def full_tables(measurement: Mapping[str, Any]) -> list[str]:
     regions = [region["name"] for region in measurement["regions"]]
     for each in measurement["maps"]:
         values = {e["region"]: e["values"] for e in measurement["intensity"] if e["map"] == each["name"]}
-        kind = "SYNTHETIC" if each["kind"] in ("synthetic", "uncertainty") else "acquired"
-        found.append(html.details(f"{each['name']} ({kind})", _pivot(regions, values, each["units"] or "")))
+        table = _pivot(regions, values, partial(in_units, map_units=each["units"] or ""))
+        found.append(html.details(f"{each['name']} ({kind_of_map(each)})", table))
     pairs = list(dict.fromkeys((entry["synthetic"], entry["acquired"]) for entry in measurement["agreement"]))
     for synthetic, acquired in pairs:
         values = {
@@ -31,7 +33,8 @@ def full_tables(measurement: Mapping[str, Any]) -> list[str]:
             for e in measurement["agreement"]
             if (e["synthetic"], e["acquired"]) == (synthetic, acquired)
         }
-        found.append(html.details(f"{synthetic} (SYNTHETIC) against {acquired}", _pivot(regions, values, "nrCBV")))
+        table = _pivot(regions, values, partial(unit_of_pair, units=pair_units(measurement, acquired)))
+        found.append(html.details(f"{synthetic} (SYNTHETIC) against {acquired}", table))
     note = (
         "The same numbers stand in fidelity.csv, one per line, and in fidelity.json with all digits. "
         "Measures that exist in no region of a map are left out here."
@@ -111,7 +114,9 @@ def provenance_section(record: Mapping[str, Any]) -> list[str]:
     return parts
 
 
-def _pivot(regions: Sequence[str], values: Mapping[str, Mapping[str, float | None]], units: str) -> str:
+def _pivot(
+    regions: Sequence[str], values: Mapping[str, Mapping[str, float | None]], unit_of: Callable[[str], str]
+) -> str:
     identifiers = list(dict.fromkeys(identifier for found in values.values() for identifier in found))
     shown = [name for name in regions if name in values]
     rows = []
@@ -120,7 +125,7 @@ def _pivot(regions: Sequence[str], values: Mapping[str, Mapping[str, float | Non
             continue
         what = measure(identifier)
         cells = [format_value(identifier, values[name].get(identifier)) for name in shown]
-        rows.append([what.name, in_units(what.unit, units), *cells])
+        rows.append([what.name, unit_of(what.unit), *cells])
     return html.table(["Measure", "Unit", *shown], rows, text_columns=2)
 
 

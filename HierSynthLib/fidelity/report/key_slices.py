@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from HierSynthLib.fidelity.figures import CHANGE_STYLE, DIFFERENCE_NRCBV, Slice
 from HierSynthLib.fidelity.regions.masks import rasterise
 from HierSynthLib.fidelity.regions.shapes import Region, Sphere
-from HierSynthLib.fidelity.report.plots import LINE_COLOUR, synthetic_title
+from HierSynthLib.fidelity.report.plots import LINE_COLOUR, plain_text, synthetic_title
 from HierSynthLib.preparation.grid import Grid, resample
 from HierSynthLib.volume import Volume, read_volume
 
@@ -26,6 +26,10 @@ Matrix = NDArray[np.float64]
 Picture = NDArray[np.float32]
 
 _MARGIN_MM = 5.0
+# As in the measurement, a pixel has a value where at least half of what surrounds it has one.
+_KNOWN = 0.5
+# Between the colours of no map, so that it is no value.
+_NO_VALUE = "#9E9E9E"
 # One colour per role, readable on grey anatomy as well as on the dark end of Inferno.
 REGION_COLOURS = {"lesion": "#00E5FF", "hotspot": "#FFFFFF", "reference": "#7CFC00"}
 
@@ -76,7 +80,7 @@ class SliceDrawer:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._read: Callable[[Path], Volume] = cache(read_volume)
-        self._finite: Callable[[Path], Volume] = cache(self._read_finite)
+        self._finite: Callable[[Path], tuple[Volume, Volume]] = cache(self._read_finite)
         reference = self._read(scene.synthetic.path)
         self._grid = Grid(reference.grid, reference.affine).canonical().respaced((1.0, 1.0, 1.0))
         self._box = self._brain_box()
@@ -92,6 +96,7 @@ class SliceDrawer:
         """The axial slice through the middle of the map."""
         return self._slice(self._grid.shape[2] // 2)
 
+    @plain_text()
     def draw(self, chosen: Slice, title: str, note: str) -> Figure:
         """The pictures of one slice: anatomy with outlines, then each acquired map, the synthetic one, the difference.
 
@@ -109,7 +114,7 @@ class SliceDrawer:
         tall, wide = rows[0][0].values.shape
         figure = Figure(figsize=(2.95 * columns, (2.35 * tall / wide + 0.45) * len(rows) + 0.65), layout="constrained")
         figure.suptitle(f"{title} (S {height:.0f} mm)", fontsize=11, fontweight="bold")
-        figure.supxlabel(self._legend() + "\n" + note, fontsize=8, color=LINE_COLOUR)
+        figure.supxlabel(self._legend(rows) + "\n" + note, fontsize=8, color=LINE_COLOUR)
         axes = figure.subplots(len(rows), columns, squeeze=False)
         outlines = [_Outline.of(region, chosen, self._read) for region in scene.regions]
         for row, row_axes in zip(rows, axes, strict=True):
@@ -168,16 +173,19 @@ class SliceDrawer:
             limits.append((start, min(self._grid.shape[axis], int(used[-1] + 2 + _MARGIN_MM))))
         return limits[0], limits[1]
 
-    def _read_finite(self, path: Path) -> Volume:
+    def _read_finite(self, path: Path) -> tuple[Volume, Volume]:
+        """The values, 0 where there are none; and 1 where there is one."""
         volume = self._read(path)
         values = volume.array.reshape(volume.grid).astype(np.float32)
-        if not np.isfinite(values).all():
-            values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-        return Volume(values, volume.affine)
+        known = np.isfinite(values)
+        return Volume(np.where(known, values, 0), volume.affine), Volume(known.astype(np.float32), volume.affine)
 
     def _picture(self, placed: PlacedMap, chosen: Slice) -> Picture:
+        """The map in the slice; NaN outside its field of view and where it has no value."""
         transform = None if placed.transform is None else placed.transform.tolist()
-        return np.asarray(chosen.of(self._finite(placed.path), transform=transform) * placed.factor, dtype=np.float32)
+        total, weight = (chosen.of(volume, transform=transform) for volume in self._finite(placed.path))
+        values = np.where(weight >= _KNOWN, total / np.maximum(weight, _KNOWN), np.nan)
+        return np.asarray(values * placed.factor, dtype=np.float32)
 
     def _inside(self, chosen: Slice) -> NDArray[np.bool_]:
         if self._scene.brain is None:
@@ -185,7 +193,7 @@ class SliceDrawer:
         return np.asarray(chosen.of(self._read(self._scene.brain), "nearest") > 0)
 
     def _grey(self, anatomy: PlacedMap, chosen: Slice, inside: NDArray[np.bool_]) -> _Picture:
-        picture = self._picture(anatomy, chosen)
+        picture = np.nan_to_num(self._picture(anatomy, chosen))
         bright = picture[inside] if inside.any() else picture
         style = {"cmap": "gray", "vmin": 0.0, "vmax": max(float(np.percentile(bright, 99.5)), 1e-6)}
         return _Picture(anatomy.name, picture, style, "signal (a.u.)", grey=True)
@@ -194,10 +202,13 @@ class SliceDrawer:
         style = {"cmap": "viridis", "vmin": 0.0, "vmax": DIFFERENCE_NRCBV}
         return _Picture("Uncertainty (SYNTHETIC)", self._picture(uncertainty, chosen), style, "± nrCBV")
 
-    def _legend(self) -> str:
+    def _legend(self, rows: Sequence[Sequence[_Picture]]) -> str:
         roles = {region.role for region in self._scene.regions}
         words = {"lesion": "cyan: lesion", "hotspot": "white: hotspots", "reference": "green: NAWM reference"}
-        return "Outlines: " + ", ".join(text for role, text in words.items() if role in roles) if roles else ""
+        outlines = ", ".join(text for role, text in words.items() if role in roles)
+        unknown = any(np.isnan(picture.values).any() for row in rows for picture in row)
+        parts = [f"Outlines: {outlines}"] if outlines else []
+        return ". ".join([*parts, "Grey area: the map has no value"] if unknown else parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,6 +239,7 @@ def _draw_picture(figure: Figure, axis: Axes, picture: _Picture) -> None:
     from matplotlib.patheffects import withStroke
 
     image = axis.imshow(picture.values, interpolation="nearest", **picture.style)
+    image.set_cmap(image.get_cmap().with_extremes(bad=_NO_VALUE))
     axis.set_title(picture.title, fontsize=9)
     axis.set_xticks([])
     axis.set_yticks([])

@@ -113,7 +113,8 @@ def _slice_figure(drawer: SliceDrawer, chosen: Any, title: str, note: str, stem:
 def _plot_figures(folder: Path, record: Mapping[str, Any], reporter: Reporter) -> Iterator[ReportFigure]:
     """Histogram, scatter and Bland–Altman of the lesion, else the brain.
 
-    The whole for every pair, each part of the lesion for the pairs with the first acquired map only.
+    The whole for every pair, each part of the lesion for the pairs with the first acquired map only. Nothing is
+    drawn where no voxel has a value in both maps.
     """
     measurement = record["measurement"]
     lesions = [region["name"] for region in measurement["regions"] if region["role"] == "lesion"]
@@ -124,7 +125,7 @@ def _plot_figures(folder: Path, record: Mapping[str, Any], reporter: Reporter) -
         (name, plot)
         for name in names
         for plot in measurement["plots"].get(name, [])
-        if name == first or plot["acquired"] == acquired[0]
+        if plot["histogram"]["edges"] and (name == first or plot["acquired"] == acquired[0])
     ]
     note = statement(record["simulated"])
     for number, (name, plot) in enumerate(plots):

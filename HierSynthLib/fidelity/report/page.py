@@ -12,6 +12,7 @@ from HierSynthLib.fidelity.report import html
 from HierSynthLib.fidelity.report.details import definitions_section, full_tables, provenance_section
 from HierSynthLib.fidelity.report.plots import synthetic_title
 from HierSynthLib.fidelity.report.record import SIMULATED_STATEMENT, primary_region
+from HierSynthLib.fidelity.report.tables import CBV_UNITS, pair_units, unit_of_pair
 
 _LEVELS = {
     "good": ("good", "● Good"),
@@ -26,7 +27,9 @@ _INTERVALS = {
     "ba_bias": ("ba_bias_low", "ba_bias_high"),
     "pearson_r": ("pearson_low", "pearson_high"),
 }
-_AGREEMENT = ("ba_bias", "ssim", "mae", "pearson_r", "ccc", "effective_n")
+_AGREEMENT = ("ba_bias", "ssim", "mae", "pearson_r", "ccc", "effective_n", "effective_n_difference")
+# What the intervals of r, and those of bias and limits of agreement, are made with.
+_HEADINGS = {"effective_n": "Eff. n for r", "effective_n_difference": "Eff. n for the difference"}
 
 
 @dataclass(frozen=True)
@@ -164,13 +167,15 @@ def _pair_tables(measurement: Mapping[str, Any]) -> list[str]:
     for synthetic, acquired in pairs_of(measurement):
         headings = ["Region", "Voxels", "Volume, ml"]
         headings += [f"{what}, {name}" for what in ("Mean", "Hotspot") for name in (synthetic, acquired)]
-        headings += [_heading(identifier) for identifier in _AGREEMENT] + ["Limits of agreement"]
+        units = pair_units(measurement, acquired)
+        headings += [_heading(identifier, units) for identifier in _AGREEMENT] + ["Limits of agreement"]
         rows = []
         for region in ordered_regions(measurement):
             values = agreement.get((region["name"], synthetic, acquired))
             if values is None or region["role"] == "hotspot":
                 continue
-            row = [region["name"], f"{region['voxels']}", format_value("volume_ml", region["volume_ml"])]
+            voxels = _voxels(region, measurement["plots"], synthetic, acquired)
+            row = [region["name"], voxels, format_value("volume_ml", region["volume_ml"])]
             for identifier in ("mean", "hotspot_mean"):
                 row += [
                     format_value(identifier, means.get((region["name"], name), {}).get(identifier))
@@ -178,15 +183,25 @@ def _pair_tables(measurement: Mapping[str, Any]) -> list[str]:
                 ]
             row += [with_interval(identifier, values) for identifier in _AGREEMENT] + [_limits(values)]
             rows.append(row)
-        caption = f"{synthetic_title(synthetic)} against {acquired}. CBV in nrCBV; in brackets 95 % intervals."
+        scale = f"CBV in {CBV_UNITS}" if units == CBV_UNITS else f"{acquired} is not in {CBV_UNITS}"
+        caption = f"{synthetic_title(synthetic)} against {acquired}. {scale}; in brackets 95 % intervals."
         tables.append(html.table(headings, rows, caption=caption))
     return tables
 
 
-def _heading(identifier: str) -> str:
+def _voxels(region: Mapping[str, Any], plots: Mapping[str, Any], synthetic: str, acquired: str) -> str:
+    """How many voxels were compared, and of how many where a map has no value in some."""
+    count = region["voxels"]
+    pair = (synthetic, acquired)
+    plot = next((p for p in plots.get(region["name"], []) if (p["synthetic"], p["acquired"]) == pair), None)
+    compared = count if plot is None else sum(plot["histogram"]["synthetic"])
+    return f"{count}" if compared == count else f"{compared} of {count}"
+
+
+def _heading(identifier: str, units: str) -> str:
     what = measure(identifier)
-    unit = f", {what.unit}" if what.unit else ""
-    return f"{what.short}{unit}"
+    unit = unit_of_pair(what.unit, units)
+    return f"{_HEADINGS.get(identifier, what.short)}{', ' + unit if unit else ''}"
 
 
 def _limits(values: Mapping[str, float | None]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,15 @@ _SMALL, _TEXT, _TITLE = 8, 9, 11
 _PAPER = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.0}
 
 
+@contextmanager
+def plain_text() -> Iterator[None]:
+    """Take names as they are while a figure is made or saved: a $ in the name of a label begins no formula."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"text.parse_math": False}):
+        yield
+
+
 def statement(simulated: bool, *, cohort: bool = False) -> str:
     """What stands on every figure of a patient or of a cohort."""
     whom = ("SIMULATED patients" if cohort else "a SIMULATED patient") if simulated else ""
@@ -36,6 +46,7 @@ def synthetic_title(name: str) -> str:
     return "SYNTHETIC" if name == SYNTHETIC else f"{name} (SYNTHETIC)"
 
 
+@plain_text()
 def pair_figure(
     title: str, plot: Mapping[str, Any], values: Mapping[str, float | None], note: str, data_range: float
 ) -> Figure:
@@ -163,6 +174,7 @@ def draw_limits(axes: Axes, ends: Mapping[str, tuple[float | None, float | None,
         )
 
 
+@plain_text()
 def save_figure(figure: Figure, stem: Path) -> dict[str, Path]:
     """Write a figure as stem.png and stem.svg; the same figure gives the same bytes.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from HierSynthLib.case import REFERENCE_LABEL, SEQUENCES, Case, Role
+from HierSynthLib.case.folder import FILE_NAME
 from HierSynthLib.errors import InputError
 from HierSynthLib.fidelity.regions.shapes import Labels, Region
 from HierSynthLib.volume import read_volume
@@ -26,7 +27,8 @@ OTHERS = (*SEQUENCES, Role.T1CE, Role.ASL)
 
 _USUAL = (*SEQUENCES, Role.T1CE)  # ASL may be a series over time
 
-_NAME = re.compile(r"\w[\w .()+-]{0,39}")
+# matplotlib leaves what begins with an underscore out of legends.
+_NAME = re.compile(r"[^\W_][\w .()+-]{0,39}")
 _MOST_LABELS = 64
 
 
@@ -52,6 +54,12 @@ class SyntheticMap:
         """The sequence on whose grid it lies, where it is known."""
         role = (self.run or {}).get("reference")
         return role if role in list(Role) else None
+
+    def called(self, identifier: str, known_as: str) -> SyntheticMap:
+        """The map whose run.json has the neutral identifier of a case instead of the name of its folder."""
+        if self.run is None or self.run.get("case") != known_as:
+            return self
+        return replace(self, run={**self.run, "case": identifier})
 
     @property
     def simulated(self) -> bool:
@@ -120,6 +128,24 @@ class Subject:
         return next((role for role in SEQUENCES if role in self.case.files), None)
 
 
+def open_case(folder: Path, otherwise: str) -> tuple[Case, str]:
+    """A case under a neutral identifier.
+
+    Args:
+        folder: of the case.
+        otherwise: identifier of a case without case.json, whose folder may have a patient's name.
+
+    Returns:
+        The case, and the identifier by which the user knows it: that of its case.json, else the name of its folder.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    case = Case.open(folder)
+    described = not Path(folder).is_dir() or (Path(folder) / FILE_NAME).exists()
+    return case if described else replace(case, id=otherwise), case.id
+
+
 def describe_subject(case: Case, synthetic: Sequence[SyntheticMap], choices: Choices) -> Subject:
     """Collect what is there of a case and of the maps that are judged.
 
@@ -166,7 +192,10 @@ def parse_names(arguments: Sequence[str]) -> list[tuple[str, str]]:
         if not sign or "/" in name or "\\" in name or Path(argument).exists():
             name, path = "", argument
         if name and not _NAME.fullmatch(name):
-            raise InputError(f"--synthetic: {name!r} is no name of a map.", "Use up to 40 letters, digits, spaces.")
+            raise InputError(
+                f"--synthetic: {name!r} is no name of a map.",
+                "Use up to 40 letters, digits, spaces; begin with a letter or digit.",
+            )
         if not path:
             raise InputError(
                 f"--synthetic {argument!r} names no file.", "Give NAME=PATH, for example global=map.nii.gz."
