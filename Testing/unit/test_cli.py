@@ -104,7 +104,7 @@ def test_version_and_help(capsys):
     assert capsys.readouterr().out.strip() == f"hiersynth {HierSynthLib.__version__}"
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    for command in ("demo", "fidelity", "phantom", "synthesize", "models"):
+    for command in ("demo", "fidelity", "perfusion", "phantom", "synthesize", "models"):
         assert command in text
 
 
