@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from slicer.i18n import tr as _
 
 from HierSynthLib.errors import HierSynthError
 from HierSynthLib.worker.job_folder import JobFolder
@@ -17,7 +20,18 @@ from HierSynthPanel.steps import Steps
 from HierSynthPanel.volume_files import VolumeFiles
 from HierSynthPanel.worker_link import WorkerLink
 
-OnMeasured = Callable[[dict[str, Any]], None]
+
+@dataclass(frozen=True)
+class Request:
+    """Somebody waits for a measurement of everything.
+
+    Attributes:
+        on_measured: called with the measurement.
+        on_dropped: called with why there will be none.
+    """
+
+    on_measured: Callable[[dict[str, Any]], None]
+    on_dropped: Callable[[str], None]
 
 
 class Measurement:
@@ -31,6 +45,7 @@ class Measurement:
         entry: the newest measurement, as `HierSynthLib.fidelity.measures.measure` describes it; None before the first.
         problem: why there is none, or none of now, in words; "" where there is.
         notes: sentences on nodes whose regions cannot be measured.
+        points: key of a point → name of its region in the newest measurement.
     """
 
     def __init__(self, link: WorkerLink, on_change: Callable[[], None]) -> None:
@@ -42,10 +57,13 @@ class Measurement:
         self._again = False
         self._order: dict[str, Any] = {}
         self._done: dict[str, Any] | None = None
-        self._exporting: OnMeasured | None = None
-        self._asked_for: OnMeasured | None = None
+        # The first waits for its job, the second's is running.
+        self._exporting: Request | None = None
+        self._asked_for: Request | None = None
         self._number = 0
         self._plotted = ""
+        self._named: dict[str, str] = {}
+        self.points: dict[str, str] = {}
         self.entry: dict[str, Any] | None = None
         self.problem = ""
         self.notes: list[str] = []
@@ -80,13 +98,16 @@ class Measurement:
         self._steps = Steps(self._prepare(), self._submit, self._fail)
         self._on_change()
 
-    def measure_everything(self, on_measured: OnMeasured) -> None:
+    def measure_everything(self, request: Request) -> None:
         """Measure what takes longer, too (texture), and hand the measurement over."""
-        self._exporting = on_measured
+        self._exporting = request
         self.update()
 
     def plot(self, region: str) -> None:
         """Measure what the plots of this region show; those of all regions together would take too long."""
+        if region == self._plotted:
+            # What failed is not tried again by itself.
+            return
         self._plotted = region
         if self.entry is not None and region not in self.entry["plots"]:
             self.update()
@@ -104,9 +125,11 @@ class Measurement:
         self._end()
         if self._folder is not None:
             self._link.remove(self._folder)
-        self._folder = self._done = self.entry = self._exporting = self._asked_for = None
+        self._folder = self._done = self.entry = None
         self._again = False
-        self.problem, self.notes = "", []
+        self.problem, self._plotted = "", ""
+        self.notes, self.points = [], {}
+        self._drop_requests(_("There is nothing to measure any more."))
 
     def release(self) -> None:
         """Let the parameters go: measure nothing until there are others."""
@@ -123,7 +146,7 @@ class Measurement:
         parameters = self._parameters
         maps = yield from write_maps(measured_maps(parameters), self._maps)
         found = yield from self._collector.collect(self.wanted_nodes(), chosen_reference(parameters))
-        self.notes = found.problems
+        self.notes, self._named = found.problems, found.points
         normalised = [each["name"] for each in maps if each["kind"] == ACQUIRED and parameters.normaliseAcquired]
         self._order = {
             "maps": maps,
@@ -158,6 +181,7 @@ class Measurement:
         elif isinstance(event, Cancelled):
             # Another interpreter was chosen.
             self._again = True
+            self._exporting, self._asked_for = self._exporting or self._asked_for, None
             self._finish()
 
     def _read(self, path: Path) -> Iterator[None]:
@@ -169,11 +193,11 @@ class Measurement:
         yield
 
     def _show(self) -> None:
-        self._done, self.problem = self._order, ""
+        self._done, self.problem, self.points = self._order, "", self._named
         asked_for, self._asked_for = self._asked_for, None
-        self._finish()
         if asked_for is not None:
-            asked_for(self.entry)
+            asked_for.on_measured(self.entry)
+        self._finish()
 
     def _finish(self) -> None:
         self._end()
@@ -182,9 +206,19 @@ class Measurement:
         self._on_change()
 
     def _fail(self, error: HierSynthError) -> None:
-        self._done = self._exporting = self._asked_for = None
+        self._done = None
         self.problem = str(error)
+        # A request that came meanwhile has its turn yet.
+        later, self._exporting = (self._exporting, None) if self._again else (None, self._exporting)
+        self._drop_requests(self.problem)
+        self._exporting = later
         self._finish()
+
+    def _drop_requests(self, reason: str) -> None:
+        dropped = [each for each in (self._exporting, self._asked_for) if each is not None]
+        self._exporting = self._asked_for = None
+        for request in dropped:
+            request.on_dropped(reason)
 
     def _end(self) -> None:
         if self._steps is not None:

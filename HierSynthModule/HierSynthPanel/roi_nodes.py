@@ -1,6 +1,7 @@
 """The nodes of the scene that hold regions: which there are, what they are for, whether they are measured."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import slicer
@@ -29,8 +30,28 @@ CURVE = "vtkMRMLMarkupsClosedCurveNode"
 POINTS = "vtkMRMLMarkupsFiducialNode"
 CLASSES = (SEGMENTATION, LABEL_MAP, BOX, CURVE, POINTS)
 
+SUGGESTED = "suggested by HierSynth"
+"""Description of a point that the user has not added."""
+
 Position = tuple[float, float, float]
 """RAS mm."""
+
+
+@dataclass(frozen=True)
+class PlacedPoint:
+    """A point of a list.
+
+    Attributes:
+        key: the same as long as the scene is open, whatever its name and place.
+        name: its label, or the name of the list with its number.
+        position: in the world.
+        suggested: whether HierSynth put it there first.
+    """
+
+    key: str
+    name: str
+    position: Position
+    suggested: bool
 
 
 def region_nodes() -> list[Any]:
@@ -83,15 +104,27 @@ def segments() -> Iterator[tuple[Any, str, str]]:
     for node in slicer.util.getNodesByClass(SEGMENTATION):
         segmentation = node.GetSegmentation()
         for segment in segmentation.GetSegmentIDs():
-            yield node, segment, segmentation.GetSegment(segment).GetName()
+            yield node, segment, name_of_segment(segmentation.GetSegment(segment), segment)
 
 
-def placed_points(node: Any) -> list[tuple[str, Position]]:
-    """Label and position of those points of a list that have been placed."""
+def name_of_segment(segment: Any, identifier: str) -> str:
+    """As the user sees it; its identifier where it has no name."""
+    return (segment.GetName() or "").strip() or identifier
+
+
+def placed_points(node: Any) -> list[PlacedPoint]:
+    """Those points of a list that have been placed."""
     placed = slicer.vtkMRMLMarkupsNode.PositionDefined
     numbers = [n for n in range(node.GetNumberOfControlPoints()) if node.GetNthControlPointPositionStatus(n) == placed]
-    labels = [node.GetNthControlPointLabel(n) or f"{node.GetName()} {n + 1}" for n in numbers]
-    return list(zip(labels, [tuple(node.GetNthControlPointPositionWorld(n)) for n in numbers], strict=True))
+    return [
+        PlacedPoint(
+            f"{node.GetID()} {node.GetNthControlPointID(n)}",
+            node.GetNthControlPointLabel(n).strip() or f"{node.GetName()} {n + 1}",
+            tuple(node.GetNthControlPointPositionWorld(n)),
+            node.GetNthControlPointDescription(n) == SUGGESTED,
+        )
+        for n in numbers
+    ]
 
 
 def content_events(node: Any) -> set[int]:

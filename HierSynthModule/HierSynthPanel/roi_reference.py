@@ -45,10 +45,9 @@ class Reference:
         """In words, for the export."""
         if self.segment:
             return _("segment {segment} of {node}").format(segment=self._segment_name(), node=self.node.GetName())
-        count = len(roi_nodes.placed_points(self.node))
-        return _("{count} spheres of {mm:g} mm, suggested, {moved}").format(
-            count=count, mm=2 * RADIUS_MM, moved=_("moved") if self.node.GetAttribute(MOVED) else _("not moved")
-        )
+        count, moved = len(roi_nodes.placed_points(self.node)), self.node.GetAttribute(MOVED)
+        words = _("changed") if moved == OTHERS else _("moved") if moved else _("not moved")
+        return _("{count} spheres of {mm:g} mm, suggested, {moved}").format(count=count, mm=2 * RADIUS_MM, moved=words)
 
     def is_segment(self, node: Any, segment: str) -> bool:
         """Whether it is this segment of this node."""
@@ -61,11 +60,14 @@ class Reference:
         return not self.segment or self.node.GetSegmentation().GetSegment(self.segment) is not None
 
     def _segment_name(self) -> str:
-        return self.node.GetSegmentation().GetSegment(self.segment).GetName()
+        return roi_nodes.name_of_segment(self.node.GetSegmentation().GetSegment(self.segment), self.segment)
 
 
 MOVED = "HierSynth.RegionMoved"
-"""Attribute of suggested spheres that are not all where they were suggested."""
+"""Attribute of suggested spheres that are not all where they were suggested: "1", or `OTHERS`."""
+
+OTHERS = "others"
+"""Some were added or removed."""
 
 
 def is_reference_name(name: str) -> bool:

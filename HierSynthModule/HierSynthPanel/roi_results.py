@@ -1,6 +1,6 @@
 """The part of the section that shows the measurement: table, sentence, notes, plots, export."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ from slicer.i18n import tr as _
 from HierSynthLib.errors import HierSynthError
 from HierSynthPanel import display, nodes
 from HierSynthPanel.measured_maps import ACQUIRED, SYNTHETIC
-from HierSynthPanel.measurement import Measurement
+from HierSynthPanel.measurement import Measurement, Request
 from HierSynthPanel.parameters import HierSynthParameters
 from HierSynthPanel.plots import RegionPlots
 from HierSynthPanel.roi_columns import AGAINST, choices, columns
-from HierSynthPanel.roi_export import write_export
+from HierSynthPanel.roi_export import Target, target_of, write_export
 from HierSynthPanel.roi_table import RoiTable
+from HierSynthPanel.steps import Steps
 
 LEVELS = {"good": ("✓", "Good: "), "caution": ("⚠", "Caution: "), "poor": ("✗", "Poor: "), "none": ("–", "")}
 """Level of the agreement in a region → its sign and word."""
@@ -32,14 +33,20 @@ class RoiResults:
         ui: the widgets of Roi.ui.
         measurement: what is shown.
         changes: returns the list of changes as CSV, "" where there are none.
+        before_export: called before the regions are read for an export.
     """
 
-    def __init__(self, ui: Any, measurement: Measurement, changes: Callable[[], str]) -> None:
-        self._ui, self._measurement, self._changes = ui, measurement, changes
+    def __init__(
+        self, ui: Any, measurement: Measurement, changes: Callable[[], str], before_export: Callable[[], None]
+    ) -> None:
+        self._ui, self._measurement = ui, measurement
+        self._changes, self._before_export = changes, before_export
         self._parameters: HierSynthParameters | None = None
         self._plotted: tuple[Any, str] | None = None
         self._offered: list[tuple[str, str]] = []
-        self._saved = ""
+        self._said = ""
+        self._saved: Any = None
+        self._writing: Steps | None = None
         self._slow = False
         self._table = RoiTable(ui.roiTable, self._on_region)
         self._plots = RegionPlots()
@@ -61,9 +68,12 @@ class RoiResults:
     def release(self) -> None:
         """Let the parameters go, and show nothing."""
         self._patience.stop()
+        if self._parameters is not None:
+            self._said = ""
         self._parameters = None
-        self._saved = self._table.chosen = ""
-        self._plotted = None
+        self._stop_writing()
+        self._table.chosen = ""
+        self._plotted = self._saved = None
         self._plots.clear()
 
     def cleanup(self) -> None:
@@ -78,6 +88,9 @@ class RoiResults:
             self._slow = False
         elif not self._slow and not self._patience.active:
             self._patience.start()
+        if self._saved is not None and self._saved is not self._entry:
+            # What was saved is not what is shown any more.
+            self._saved, self._said = None, ""
         self._offer_columns()
         self._fill()
         self._say_state()
@@ -120,8 +133,11 @@ class RoiResults:
             judged = {each["region"]: LEVELS[each["level"]][0] for each in entry["words"] if each["level"] != "none"}
             signs = {name: judged.get(name, "") for name in regions}
             self._table.show(regions, signs, columns(entry, self._columns_key))
-        for widget in (self._ui.columnsSelector, self._ui.copyButton, self._ui.exportButton):
-            widget.enabled = entry is not None
+        current = entry is not None and not self._measurement.problem
+        self._table.may_be_copied = current
+        self._ui.columnsSelector.enabled = entry is not None
+        self._ui.copyButton.enabled = current
+        self._ui.exportButton.enabled = current and self._writing is None
         no_pair = "" if entry is not None and entry["agreement"] else _("No pair of maps has been measured yet.")
         for widget in (self._ui.plotsButton, self._ui.differenceButton):
             widget.enabled = not no_pair
@@ -171,7 +187,9 @@ class RoiResults:
         self._say_state()
 
     def _say_state(self) -> None:
-        text = self._state()
+        problem = self._measurement.problem
+        said = [] if problem and problem in self._said else [self._state()]
+        text = "\n".join(each for each in (self._said, *said, self._outdated()) if each)
         self._ui.stateLabel.text = text
         self._ui.stateLabel.visible = bool(text)
         self._ui.againButton.visible = bool(self._measurement.problem)
@@ -187,7 +205,11 @@ class RoiResults:
         if self._entry is None:
             return _("Nothing is measured yet. Tick a region above.")
         alone = _("There is no acquired map to compare with, so only intensities are measured.")
-        return self._saved or ("" if self._entry["agreement"] else alone)
+        return "" if self._entry["agreement"] or self._saved is not None else alone
+
+    def _outdated(self) -> str:
+        stale = self._measurement.problem and self._entry is not None
+        return _("The table shows an earlier measurement, not that of now.") if stale else ""
 
     # --- buttons -----------------------------------------------------------------------------------------------------
 
@@ -217,17 +239,51 @@ class RoiResults:
 
     def _export(self, *_args: object) -> None:
         chosen = self.ask_for_file()
-        if chosen:
-            self._saved = ""
-            self._measurement.measure_everything(lambda entry: self._write(Path(chosen), entry))
-
-    def _write(self, path: Path, entry: Mapping[str, Any]) -> None:
+        if not chosen:
+            return
+        self._saved, self._said = None, ""
         try:
-            files = write_export(path, entry, self._changes(), self._simulated)
+            target = target_of(chosen)
         except HierSynthError as error:
-            self._saved = f"✗ {error}"
-        else:
-            self._saved = _("✓ Saved: {files}").format(files=", ".join(file.name for file in files))
+            self._not_exported(str(error))
+            return
+        # The map may be gone when its measurement comes.
+        simulated = self._simulated
+        self._before_export()
+        self._measurement.measure_everything(
+            Request(lambda entry: self._write(target, entry, simulated), self._not_exported)
+        )
+        self._say_state()
+
+    def _write(self, target: Target, entry: dict[str, Any], simulated: bool) -> None:
+        self._stop_writing()
+        written: list[Path] = []
+        changes = self._changes()
+
+        def work() -> Iterator[None]:
+            written.extend((yield from write_export(target, entry, changes, simulated)))
+
+        def done() -> None:
+            self._writing = None
+            self._saved = self._entry
+            self._said = _("✓ Saved: {files}").format(files=", ".join(file.name for file in written))
+            self.refresh()
+
+        def failed(error: HierSynthError) -> None:
+            self._writing = None
+            self._not_exported(str(error))
+            self.refresh()
+
+        self._writing = Steps(work(), done, failed)
+
+    def _stop_writing(self) -> None:
+        """Hear no more of an export; its files are written all the same."""
+        if self._writing is not None:
+            self._writing.stop()
+            self._writing = None
+
+    def _not_exported(self, reason: str) -> None:
+        self._said = _("✗ Not exported: {reason}").format(reason=reason)
         self._say_state()
 
     @property

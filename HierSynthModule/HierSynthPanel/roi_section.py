@@ -36,7 +36,7 @@ class RoiSection:
         self.measurement = Measurement(self.link, self._on_measured)
         self._trail = AuditTrail()
         self.sources = RoiSources(self.ui, self.link, self._on_suggested)
-        self.results = RoiResults(self.ui, self.measurement, self._changes_as_csv)
+        self.results = RoiResults(self.ui, self.measurement, self._changes_as_csv, self._trail.mark_reference)
         self._watch = RoiWatch(self._on_changed)
         self._settle = qt.QTimer()
         self._settle.interval = SETTLE_MS
@@ -66,8 +66,9 @@ class RoiSection:
         self._settle.stop()
         self._watch.release()
         self.sources.release()
-        self.measurement.release()
         self.results.release()
+        # It may have to say that an export was lost.
+        self.measurement.release()
         if self._parameters is not None:
             self._parameters.disconnectGui(self._gui_tag)
             self._parameters = None
@@ -88,6 +89,7 @@ class RoiSection:
         if self._parameters is None:
             return
         self.sources.refresh()
+        self._trail.mark_reference()
         self._settle.start()
         if self._measures():
             self.measurement.update()
@@ -103,8 +105,8 @@ class RoiSection:
 
     # --- changes of hotspots and reference ---------------------------------------------------------------------------
 
-    def _on_suggested(self, names: list[str]) -> None:
-        self._trail.expect(names)
+    def _on_suggested(self, keys: list[str]) -> None:
+        self._trail.expect(keys)
 
     def _record(self, *_args: object) -> None:
         """Record what has changed, once the measurement says what that has done to the means."""
@@ -115,10 +117,12 @@ class RoiSection:
             self._show_changes()
 
     def _means(self) -> dict[tuple[str, str], float | None]:
-        """The means of now, as far as they are known."""
+        """The means of now, as far as they are known, of each point on each map."""
         current = self._measures() and not self.measurement.problem and self.measurement.entry is not None
         rows = self.measurement.entry["intensity"] if current else []
-        return {(row["region"], row["map"]): row["values"].get("mean") for row in rows}
+        means = {(row["region"], row["map"]): row["values"].get("mean") for row in rows}
+        names = {name: key for key, name in self.measurement.points.items()}
+        return {(names[name], of_map): mean for (name, of_map), mean in means.items() if name in names}
 
     def _changes_as_csv(self) -> str:
         self._trail.record(self._means())

@@ -21,7 +21,7 @@ class RoiSources:
     Args:
         ui: the widgets of Roi.ui.
         link: the background process that suggests regions.
-        on_suggested: called with the names of the points that were put into the scene.
+        on_suggested: called with the keys of the points that were put into the scene.
     """
 
     def __init__(self, ui: Any, link: WorkerLink, on_suggested: Callable[[list[str]], None]) -> None:
@@ -129,7 +129,8 @@ class RoiSources:
         for of_map, regions in result["hotspots"].items():
             diameter = self._parameters.hotspotDiameter
             shown.append(roi_markups.show_hotspots(of_map, regions, diameter, simulated))
-        self._on_suggested([name for node in shown for name, _position in roi_nodes.placed_points(node)])
+        points = [point for node in shown for point in roi_nodes.placed_points(node)]
+        self._on_suggested([point.key for point in points if point.suggested])
         self._say("\n".join(f"⚠ {warning}" for warning in result["warnings"]))
 
     def _on_end(self, problem: str) -> None:

@@ -12,6 +12,9 @@ from HierSynthPanel.roi_columns import Column
 WIDEST_NAME = 170
 """Pixels that the names of regions may take; they stay in sight when the table is scrolled."""
 
+MEASURED_CELLS = 20
+"""By how many cells the width of a column and the height of a row are found; all would take too long."""
+
 
 class RoiTable:
     """Shows one row per region.
@@ -22,6 +25,7 @@ class RoiTable:
 
     Attributes:
         chosen: name of the chosen region; "" for none.
+        may_be_copied: whether its numbers are those of now.
     """
 
     def __init__(self, table: qt.QTableWidget, on_choose: Callable[[str], None]) -> None:
@@ -31,6 +35,9 @@ class RoiTable:
         self._columns: list[Column] = []
         self._sorted_by: tuple[int, bool] | None = None
         self.chosen = ""
+        self.may_be_copied = True
+        for header in (table.horizontalHeader(), table.verticalHeader()):
+            header.setResizeContentsPrecision(MEASURED_CELLS)
         table.verticalHeader().maximumWidth = WIDEST_NAME
         table.verticalHeader().textElideMode = qt.Qt.ElideRight
         table.horizontalHeader().sectionClicked.connect(self._sort_by)
@@ -62,6 +69,8 @@ class RoiTable:
 
     def copy(self, *_args: object) -> None:
         """Put the table into the clipboard."""
+        if not self.may_be_copied:
+            return
         slicer.app.clipboard().setText(self.text())
         slicer.util.showStatusMessage(_("The table is in the clipboard."), 3000)
 

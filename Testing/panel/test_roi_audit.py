@@ -31,9 +31,15 @@ def hotspots(trail):
     centres = {"Hotspot 1 (synthetic)": [1.0, 2.0, 3.0], "Hotspot 2 (synthetic)": [40.0, 5.0, 6.0]}
     regions = [{"name": name, "shapes": [{"centre": centre}]} for name, centre in centres.items()]
     node = show_hotspots("synthetic", regions, 6.0, simulated=False)
-    trail.expect(list(centres))
-    trail.record({(name, "synthetic"): 3.0 for name in centres})
+    trail.expect(keys(node))
+    trail.record({(key, "synthetic"): 3.0 for key in keys(node)})
     return node
+
+
+def keys(node):
+    from HierSynthPanel.roi_nodes import placed_points
+
+    return [point.key for point in placed_points(node)]
 
 
 def actions(trail, first=0):
@@ -51,7 +57,7 @@ def test_suggested_points_are_recorded_once_with_place_size_and_mean(trail, hots
 
 def test_a_move_is_recorded_with_both_places_and_means(trail, hotspots):
     hotspots.SetNthControlPointPositionWorld(1, [41.0, 5.0, 6.0])
-    assert trail.record({("Hotspot 2 (synthetic)", "synthetic"): 2.5})
+    assert trail.record({(keys(hotspots)[1], "synthetic"): 2.5})
     entry = trail.entries[-1]
     assert (entry.action, entry.region) == ("moved", "Hotspot 2 (synthetic)")
     assert (entry.from_ras, entry.to_ras) == ((40.0, 5.0, 6.0), (41.0, 5.0, 6.0))
@@ -86,7 +92,7 @@ def test_the_choice_of_the_reference_and_its_moves_are_recorded(parameters, trai
     centres = [[-20.0, 0.0, 30.0], [-25.0, 5.0, 30.0], [-22.0, 9.0, 30.0]]
     spheres = show_reference({"shapes": [{"centre": centre} for centre in centres]}, simulated=False)
     names = [spheres.GetNthControlPointLabel(number) for number in range(3)]
-    trail.expect(names)
+    trail.expect(keys(spheres))
     trail.record({})
     assert actions(trail) == [("reference chosen", "NAWM reference"), *(("suggested", name) for name in names)]
     assert chosen_reference(parameters).source == "3 spheres of 10 mm, suggested, not moved"
@@ -116,7 +122,7 @@ def test_a_second_suggestion_moves_the_points_of_the_first(trail, hotspots):
 
     region = {"name": "Hotspot 1 (synthetic)", "shapes": [{"centre": [7.0, 7.0, 7.0]}]}
     assert show_hotspots("synthetic", [region], 6.0, simulated=False) is hotspots
-    trail.expect(["Hotspot 1 (synthetic)"])
+    trail.expect(keys(hotspots))
     trail.record({})
     assert len(slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")) == 1
     assert actions(trail, 2) == [("removed", "Hotspot 2 (synthetic)"), ("suggested", "Hotspot 1 (synthetic)")]
@@ -133,6 +139,85 @@ def test_the_list_is_kept_in_the_parameters(parameters, trail, hotspots):
     lines = again.csv().splitlines()
     assert len(lines) == 3
     assert lines[1].split(",")[1:3] == ["Hotspot 1 (synthetic)", "suggested"]
+
+
+def test_of_two_points_with_one_name_each_keeps_its_changes(parameters, trail, hotspots):
+    hotspots.SetNthControlPointLabel(1, "Hotspot 1 (synthetic)")
+    trail.record({})
+    hotspots.SetNthControlPointPositionWorld(0, [2.0, 2.0, 3.0])
+    hotspots.SetNthControlPointPositionWorld(1, [41.0, 5.0, 6.0])
+    trail.record({(keys(hotspots)[0], "synthetic"): 2.5})
+    assert actions(trail, 2) == [
+        ("renamed", "Hotspot 1 (synthetic)"),
+        ("moved", "Hotspot 1 (synthetic)"),
+        ("moved", "Hotspot 1 (synthetic)"),
+    ]
+    assert trail.entries[2].note == "Hotspot 2 (synthetic)"
+    assert [entry.from_ras for entry in trail.entries[3:]] == [(1.0, 2.0, 3.0), (40.0, 5.0, 6.0)]
+    assert [entry.mean_after for entry in trail.entries[3:]] == [2.5, None]
+    trail.set_parameters(parameters)
+    assert not trail.record({})
+    hotspots.RemoveNthControlPoint(0)
+    trail.record({})
+    assert [(entry.action, entry.from_ras) for entry in trail.entries[5:]] == [("removed", (2.0, 2.0, 3.0))]
+
+
+def test_a_point_that_is_renamed_and_moved_at_once_is_the_same_point(trail, hotspots):
+    hotspots.SetNthControlPointLabel(0, "Mine")
+    hotspots.SetNthControlPointPositionWorld(0, [5.0, 5.0, 5.0])
+    trail.record({})
+    assert actions(trail, 2) == [("renamed", "Mine"), ("moved", "Mine")]
+    assert (trail.entries[3].from_ras, trail.entries[3].to_ras) == ((1.0, 2.0, 3.0), (5.0, 5.0, 5.0))
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_second_suggestion_keeps_the_points_of_the_user(trail, hotspots, fixed):
+    from HierSynthPanel.roi_markups import show_hotspots
+
+    hotspots.AddControlPointWorld([9.0, 9.0, 9.0], "Mine")
+    trail.record({})
+    hotspots.SetFixedNumberOfControlPoints(fixed)
+    region = {"name": "Hotspot 1 (synthetic)", "shapes": [{"centre": [7.0, 7.0, 7.0]}]}
+    show_hotspots("synthetic", [region], 6.0, simulated=False)
+    trail.expect([keys(hotspots)[1]])
+    trail.record({})
+    labels = [hotspots.GetNthControlPointLabel(number) for number in range(hotspots.GetNumberOfControlPoints())]
+    assert labels == ["Mine", "Hotspot 1 (synthetic)"]
+    assert actions(trail, 3) == [("removed", "Hotspot 2 (synthetic)"), ("suggested", "Hotspot 1 (synthetic)")]
+    assert bool(hotspots.GetFixedNumberOfControlPoints()) is fixed
+
+
+def test_spheres_that_are_added_or_removed_change_the_reference_at_once(parameters, trail):
+    from HierSynthPanel.roi_markups import show_reference
+    from HierSynthPanel.roi_reference import chosen_reference
+
+    regions = {"shapes": [{"centre": [-20.0, 0.0, up]} for up in (10.0, 30.0, 50.0)]}
+    spheres = show_reference(regions, simulated=False)
+    trail.expect(keys(spheres))
+    trail.record({})
+    spheres.RemoveNthControlPoint(2)
+    trail.mark_reference()
+    assert chosen_reference(parameters).source == "2 spheres of 10 mm, suggested, changed"
+    show_reference(regions, simulated=False)
+    trail.expect(keys(spheres))
+    trail.record({})
+    assert chosen_reference(parameters).source == "3 spheres of 10 mm, suggested, not moved"
+    spheres.AddControlPointWorld([0, 0, 0], "Mine")
+    trail.mark_reference()
+    assert chosen_reference(parameters).source == "4 spheres of 10 mm, suggested, changed"
+
+
+def test_a_damaged_list_is_kept_beside_a_new_one(parameters, trail):
+    from HierSynthPanel.roi_audit import DAMAGED
+    from HierSynthPanel.roi_markups import show_hotspots
+
+    parameters.regionAudit = "[damaged"
+    trail.set_parameters(parameters)
+    show_hotspots("synthetic", [{"name": "H", "shapes": [{"centre": [1.0, 2.0, 3.0]}]}], 6.0, simulated=False)
+    trail.record({})
+    assert actions(trail) == [("placed", "H")]
+    assert parameters.parameterNode.GetParameter(DAMAGED) == "[damaged"
+    assert len(json.loads(parameters.regionAudit)) == 1
 
 
 @pytest.mark.parametrize("text", ["{", json.dumps([{"region": 1}])])

@@ -30,14 +30,21 @@ def collector(case, files):
 
 def collect(collector, *nodes, reference=None):
     """The regions of nodes, by name, and the problems."""
-    steps = collector.collect(nodes, reference)
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        found = end.value
+    return collect_rest(collector.collect(nodes, reference))
+
+
+def collect_rest(steps):
+    """The regions, by name, and the problems, of a collection that may have begun."""
+    end = {}
+    list(iterated(steps, end))
+    found = end["end"]
     assert len({region.name for region in found.regions}) == len(found.regions)
     return {region.name: region for region in found.regions}, found.problems
+
+
+def iterated(steps, end):
+    """The steps of a generator; afterwards its value is in `end`."""
+    end["end"] = yield from steps
 
 
 def positions_in(region):
@@ -189,15 +196,86 @@ def test_a_closed_curve_is_as_thick_as_chosen_or_as_a_slice(case, collector):
     assert collect(collector, node)[0]["Outline"].shapes[0].thickness_mm == 7.5
 
 
-def test_a_curve_without_an_inside_is_named(case, collector):
+@pytest.mark.parametrize("count", range(3))
+def test_what_is_not_drawn_yet_is_named_and_the_rest_measured(case, collector, count):
     import slicer
 
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", "Line")
-    node.AddControlPointWorld([0, 0, 0])
-    regions, problems = collect(collector, node)
-    assert regions == {}
-    assert len(problems) == 1
-    assert problems[0].startswith("Line: ")
+    curve = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", "C")
+    for number in range(count):
+        curve.AddControlPointWorld([10.0 * number, 0, 0])
+    box = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "B")
+    box.SetSize([0, 0, 0])
+    segmentation = case.segmentation.GetSegmentation()
+    segmentation.GetNthSegment(1).SetName("")
+    regions, problems = collect(collector, curve, box, case.segmentation)
+    assert list(regions) == ["Tumour", segmentation.GetNthSegmentID(1), "NAWM reference (Segmentation)"]
+    assert problems == ["The curve C has fewer than three points.", "The box B has no size yet."]
+
+
+def test_a_box_that_is_inside_out_is_measured_inside_and_that_is_said(case, collector):
+    import slicer
+
+    box = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "B")
+    box.SetSize([5, 5, 5])
+    box.SetInsideOut(True)
+    regions, problems = collect(collector, box)
+    assert list(regions) == ["B"]
+    assert problems == ["The box B is inside out, but its inside is measured."]
+
+
+def test_a_segment_that_is_removed_meanwhile_is_left_out(case, collector):
+    segmentation = case.segmentation.GetSegmentation()
+    steps = collector.collect([case.segmentation], None)
+    next(steps)
+    segmentation.RemoveSegment(segmentation.GetSegmentIdBySegmentName("Oedema"))
+    regions, problems = collect_rest(steps)
+    assert list(regions) == ["Tumour", "NAWM reference (Segmentation)"]
+    assert problems == []
+
+
+def test_an_edit_while_a_segment_is_read_gives_its_new_voxels(case, collector):
+    steps = collector.collect([case.segmentation], None)
+    next(steps)
+    case.set_segment("Tumour", case.ball((20, 5, 3), 6))
+    regions, _problems = collect_rest(steps)
+    np.testing.assert_allclose(
+        positions_in(regions["Tumour"]), in_order(case.points[case.ball((20, 5, 3), 6)]), atol=2e-3
+    )
+
+
+def test_a_large_segment_is_read_in_small_parts(case, monkeypatch):
+    from HierSynthPanel import segment_labels
+
+    segmentation = case.segmentation.GetSegmentation()
+    tumour = segmentation.GetSegmentIdBySegmentName("Tumour")
+    found, counts = [], []
+    for voxels in (2**30, 1):
+        monkeypatch.setattr(segment_labels, "SLAB_VOXELS", voxels)
+        end = {}
+        steps = segment_labels.SegmentLabels().of(case.segmentation, tumour, segmentation.GetSegment(tumour))
+        counts.append(len(list(iterated(steps, end))))
+        found.append(end["end"])
+    assert counts[0] == 3
+    assert counts[1] > 20
+    np.testing.assert_array_equal(found[0][1].array, found[1][1].array)
+    assert found[1][1].array.sum() == case.masks["Tumour"].sum()
+
+
+def test_the_values_of_a_label_map_are_looked_for_once(case, collector, monkeypatch):
+    from HierSynthPanel import roi_regions
+
+    labels = np.zeros(case.synthetic.shape, dtype=np.int16)
+    labels[case.masks["Tumour"]] = 2
+    node = add_label_map("Labels", labels, case.affine)
+    assert list(collect(collector, node)[0]) == ["Labels label 2"]
+    monkeypatch.setattr(roi_regions.np, "unique", None)
+    assert list(collect(collector, node)[0]) == ["Labels label 2"]
+    monkeypatch.undo()
+    labels[case.masks["Oedema"]] = 7
+    import slicer
+
+    slicer.util.updateVolumeFromArray(node, np.ascontiguousarray(labels.T))
+    assert list(collect(collector, node)[0]) == ["Labels label 2", "Labels label 7"]
 
 
 def test_every_placed_point_is_a_sphere(case, collector):
