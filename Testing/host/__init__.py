@@ -170,6 +170,8 @@ class Host:
         self.app.layoutManager().setLayout(self._default_layout)
         self.app.settings().clear()
         self._delete_later()
+        # The command line's library puts one of its own there, after which errors in slots would go unnoticed.
+        sys.excepthook = self._on_error
         self.errors.clear()
 
     def quit(self) -> None:

@@ -149,6 +149,18 @@ def test_errors_in_slots_and_observers_are_remembered(host):
     host.errors.clear()
 
 
+def test_errors_are_remembered_whoever_took_the_hook(host, monkeypatch):
+    import qt
+
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    host.reset()
+    button = qt.QPushButton()
+    button.clicked.connect(lambda *_: {}["on purpose"])
+    button.click()
+    assert [type(error) for error in host.errors] == [KeyError]
+    host.errors.clear()
+
+
 def test_wait_runs_the_event_loop_and_reports_failure(host):
     import qt
 
