@@ -48,4 +48,19 @@ class Part:
         self._whole.warning(message)
 
 
-__all__ = ["Cancelled", "Part", "Reporter", "Silent"]
+class Stage:
+    """A reporter for a step whose own stages do not concern the user: all of it is one `stage` of the whole."""
+
+    def __init__(self, whole: Reporter, stage: str) -> None:
+        self._whole, self._stage = whole, stage
+
+    def progress(self, stage: str, fraction: float) -> None:
+        """Pass on the progress under the name of the one stage."""
+        self._whole.progress(self._stage, fraction)
+
+    def warning(self, message: str) -> None:
+        """Pass on the warning."""
+        self._whole.warning(message)
+
+
+__all__ = ["Cancelled", "Part", "Reporter", "Silent", "Stage"]

@@ -13,17 +13,16 @@ from HierSynthLib.case.roles import Role
 from HierSynthLib.errors import InputError
 from HierSynthLib.files import atomic_folder
 from HierSynthLib.formats.common import storable
+from HierSynthLib.perfusion.reading import Timing, read_timing
+from HierSynthLib.perfusion.timing import index_of_frames
 from HierSynthLib.progress import Reporter
 from HierSynthLib.volume import Volume, read_volume, write_volume
-
-_NOT_TAKEN = (Role.DSC,)
-"""Nothing shows it, and a series over time is large."""
 
 
 def hand_over(source: str | Mapping[str, Any], output: Path, reporter: Reporter) -> dict[str, Any]:
     """Read a case and write its volumes as .npy with a .json beside each, in the order of VTK's memory.
 
-    Units stay those of the files. Series over time are left out, and so is what cannot be read.
+    Units stay those of the files. What cannot be read is left out, and so are series over time other than DSC.
 
     Args:
         source: a case folder, or {"inputs": {role: path}, "units": {role: text}}.
@@ -32,14 +31,16 @@ def hand_over(source: str | Mapping[str, Any], output: Path, reporter: Reporter)
 
     Returns:
         {"id", "simulated", "volumes": {role: path}, "labels": {number as text: name}, "units": {role: text},
-        "problems": [{"role", "severity", "what", "todo"}]}.
+        "problems": [{"role", "severity", "what", "todo"}], "series": None, or of the DSC series {"frames": paths
+        in their order, "index_values", "index_unit" and "attributes" as `index_of_frames` gives them}}.
 
     Raises:
         InputError: no such case, or none of its volumes can be read.
         OutputError: the folder cannot be written.
     """
     case = Case.open(Path(source)) if isinstance(source, str) else _case_of(source)
-    wanted = [role for role in Role if role in case.files and role not in _NOT_TAKEN]
+    wanted = [role for role in Role if role in case.files]
+    series: dict[str, Any] | None = None
     volumes: dict[Role, Volume] = {}
     problems: list[Problem] = []
     with atomic_folder(output, durable=False) as folder:
@@ -50,6 +51,10 @@ def hand_over(source: str | Mapping[str, Any], output: Path, reporter: Reporter)
             except InputError as error:
                 problems.append(Problem(role, "error", f"{role}: {error.message}", error.hint))
                 continue
+            if role == Role.DSC and volume.frames > 1:
+                series = {"frames": _write_frames(volume, folder, output, reporter)}
+                series |= _index_of(case.files[role], volume.frames, problems)
+                continue
             if volume.frames > 1:
                 what = f"{role} is a series of {volume.frames} volumes and was left out."
                 problems.append(Problem(role, "warning", what, "Choose a 3-D volume."))
@@ -57,7 +62,7 @@ def hand_over(source: str | Mapping[str, Any], output: Path, reporter: Reporter)
             array = storable(volume.array).reshape(volume.grid)
             volumes[role] = Volume(array, volume.affine, volume.units)
             write_volume(volumes[role], folder / f"{role}.npy")
-        if not volumes:
+        if not volumes and series is None:
             reasons = " ".join(problem.what for problem in problems)
             raise InputError(f"No volume of this case can be read. {reasons}".strip(), "Choose another folder.")
         reporter.progress("reading", 1.0)
@@ -72,7 +77,29 @@ def hand_over(source: str | Mapping[str, Any], output: Path, reporter: Reporter)
             {"role": problem.role, "severity": problem.severity, "what": problem.what, "todo": problem.todo}
             for problem in problems
         ],
+        "series": series,
     }
+
+
+def _write_frames(volume: Volume, folder: Path, output: Path, reporter: Reporter) -> list[str]:
+    """Write each frame of a series; their paths once `folder` has become `output`."""
+    array = storable(volume.array)
+    files = [f"{Role.DSC}/{number:04d}.npy" for number in range(1, volume.frames + 1)]
+    for number, file in enumerate(files):
+        reporter.progress("reading the DSC series", number / len(files))
+        write_volume(Volume(array[..., number], volume.affine), folder / file)
+    return [str(output / file) for file in files]
+
+
+def _index_of(path: Path, frames: int, problems: list[Problem]) -> dict[str, Any]:
+    """What a node has to state of a DSC series; what its files do not say is asked for when it is processed."""
+    try:
+        timing = read_timing(path)
+    except InputError as error:
+        problems.append(Problem(Role.DSC, "warning", f"{Role.DSC}: {error.message}", error.hint))
+        timing = Timing()
+    values, unit, attributes = index_of_frames(frames, timing.te_s, timing.tr_s, timing.flip_deg)
+    return {"index_values": values, "index_unit": unit, "attributes": attributes}
 
 
 def _case_of(source: Mapping[str, Any]) -> Case:

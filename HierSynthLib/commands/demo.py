@@ -1,4 +1,4 @@
-"""`hiersynth demo`: a simulated patient, its synthetic CBV map, a figure of both and a report on their fidelity."""
+"""`hiersynth demo`: a simulated patient, its perfusion, its synthetic CBV map, a figure and a report on fidelity."""
 
 import json as json_format
 import time
@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from HierSynthLib.case import Case, Role
 from HierSynthLib.commands.fidelity import report_case
 from HierSynthLib.commands.jobs import run_job, worker
 from HierSynthLib.commands.measuring import Plan
 from HierSynthLib.commands.options import Debug, Device, DeviceOption, Json, Model, Seed, Size, SizeOption
+from HierSynthLib.commands.perfusion import FIGURE, process_series
 from HierSynthLib.commands.results import print_result, require_writable
 from HierSynthLib.commands.synthesize import case_parameters, check_parameters, synthesis_parameters
 from HierSynthLib.commands.terminal import Display
@@ -21,6 +23,14 @@ from HierSynthLib.worker.client import WorkerClient
 
 SETTINGS = "demo.json"
 """Marks a folder as the demo's own and says which patient is in it."""
+
+_SHOWN_QUALITY = {
+    "DSC baseline": "baseline",
+    "DSC signal drop": "largest drop of the brain's signal",
+    "DSC voxels": "voxels that show the bolus",
+    "DSC AIF": "AIF peak, width",
+}
+"""What is printed of the quality of the perfusion, and what the perfusion calls it."""
 
 
 def demo(
@@ -32,16 +42,16 @@ def demo(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Simulate a patient, make its synthetic CBV map, a figure and a report on its fidelity.
+    """Simulate a patient, process its DSC series, make its synthetic CBV map and a report on its fidelity.
 
-    Nothing is ever overwritten: a second run keeps the patient and puts its maps into maps-2, its figure into
-    figure-2.png and its report into fidelity-2. A folder that holds anything else than this patient's demo is left
-    alone; DIR-2 is made then.
+    Nothing is ever overwritten: a second run keeps the patient and its perfusion, and puts its maps into maps-2, its
+    figure into figure-2.png and its report into fidelity-2. A folder that holds anything else than this patient's demo
+    is left alone; DIR-2 is made then.
     """
     require_writable(out)
     settings = {"seed": seed, "size": str(size)}
     folder = demo_folder(out.absolute(), settings)
-    case, (maps, figure, report) = folder / "case", free_names(folder)
+    case, perfusion, (maps, figure, report) = folder / "case", folder / "perfusion", free_names(folder)
     parameters = synthesis_parameters(maps, model, device)
     clock = _Clock()
     with worker() as client:
@@ -50,6 +60,8 @@ def demo(
             run_job(client, "phantom", phantom, output=case, title="simulating a patient", debug=debug)
         write_text_atomically(folder / SETTINGS, json_format.dumps(settings) + "\n", overwrite=True)
         clock.note("simulated patient")
+        quality = _process_perfusion(client, case, perfusion, debug=debug)
+        clock.note("perfusion")
         parameters |= case_parameters(case)
         check_parameters(parameters)
         result, warnings = run_job(
@@ -60,13 +72,21 @@ def demo(
         clock.note("figure")
         fidelity = _report_fidelity(client, case, maps, report, debug=debug)
         clock.note("fidelity")
-    files = {"report": fidelity["report"], "figure": figure, "CBV maps": maps, "simulated patient": case}
+    files = {
+        "report": fidelity["report"],
+        "figure": figure,
+        "CBV maps": maps,
+        "perfusion": perfusion / f"{FIGURE}.png",
+        "simulated patient": case,
+    }
     print_result(
         result
-        | {"case": case, "figure": figure, "fidelity": fidelity, "warnings": warnings}
+        | {"case": case, "figure": figure, "perfusion": quality, "fidelity": fidelity, "warnings": warnings}
         | {"elapsed_seconds": clock.seconds},
         [
             *fidelity["sentences"],
+            "",
+            *quality["lines"],
             "",
             *(f"{name:<17}  {path}" for name, path in files.items()),
             "",
@@ -76,6 +96,33 @@ def demo(
         ],
         json=json,
     )
+
+
+def _process_perfusion(client: WorkerClient, case: Path, out: Path, *, debug: bool) -> dict[str, Any]:
+    """Process the DSC series of the simulated patient as `hiersynth perfusion` does, unless that has been done.
+
+    Brain and white matter are those of the simulation, from which its acquired map was processed, too: `nrCBV` in `out`
+    is that map. The head does not move during the series.
+
+    Returns:
+        {"output": folder, "quality": contents of qc.json, "lines": it in words}.
+    """
+    from HierSynthLib.perfusion.write import QC, quality_lines
+    from HierSynthLib.phantom.write import DSC_BRAIN, DSC_NAWM
+
+    if not out.exists():
+        parameters = {
+            "series": [str(Case.read(case).files[Role.DSC])],
+            "brain": str(case / DSC_BRAIN),
+            "nawm": str(case / DSC_NAWM),
+            "options": {"motion": False},
+            "simulated": True,
+        }
+        process_series(client, parameters, out, debug=debug)
+    quality = json_format.loads((out / QC).read_text("utf-8"))
+    numbers = dict(quality_lines(quality["numbers"]))
+    lines = [f"{name:<17}  {numbers[key]}" for name, key in _SHOWN_QUALITY.items() if key in numbers]
+    return {"output": out, "quality": quality, "lines": [*lines, *quality["warnings"]]}
 
 
 def _draw_figure(case: Path, maps: Path, figure: Path) -> None:
@@ -124,11 +171,10 @@ def free_names(folder: Path) -> tuple[Path, Path, Path]:
 
 
 def is_whole(case: Path) -> bool:
-    """Whether a case folder is there with all its files."""
-    from HierSynthLib.case import Case
-
+    """Whether a case folder is there with all its files, a DSC series among them."""
     try:
-        return all(Path(path).exists() for path in Case.read(case).files.values())
+        files = Case.read(case).files
+        return Role.DSC in files and all(Path(path).exists() for path in files.values())
     except HierSynthError:
         return False
 

@@ -58,13 +58,13 @@ def run_job(
         Cancelled: after Ctrl-C, when the job has stopped.
     """
     warnings = []
-    with _interrupts() as interrupts, Display(title) as display, _clean_up(output, client):
+    with interrupts() as pressed, Display(title) as display, _clean_up(output, client):
         job = client.submit(kind, parameters)
         heard = 0
         while True:
             event = client.next_event(timeout=0.1)
-            if len(interrupts) > heard:
-                heard = len(interrupts)
+            if len(pressed) > heard:
+                heard = len(pressed)
                 display.say("stopping …")
                 client.cancel(job, grace=CANCEL_GRACE if heard == 1 else 0.0)
             if event is None or isinstance(event, messages.Ready) or event.job != job:
@@ -108,7 +108,7 @@ def _clean_up(output: Path, client: WorkerClient) -> Iterator[None]:
 
 
 @contextmanager
-def _interrupts() -> Iterator[list[int]]:
+def interrupts() -> Iterator[list[int]]:
     """Collect Ctrl-C instead of raising `KeyboardInterrupt` wherever the program happens to be."""
     collected: list[int] = []
 

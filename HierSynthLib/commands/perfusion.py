@@ -17,6 +17,7 @@ from HierSynthLib.commands.options import Debug, Json
 from HierSynthLib.commands.results import print_result, require_free
 from HierSynthLib.commands.terminal import Display, one_line
 from HierSynthLib.errors import HierSynthError, InputError
+from HierSynthLib.worker.client import WorkerClient
 
 FIGURE = "figure"
 STATEMENT = "Research only, not for clinical use."
@@ -119,7 +120,8 @@ def perfusion(
     check_parameters(parameters)
     require_free(out)
     start = time.monotonic()
-    result, warnings = _process(parameters, out, debug=debug)
+    with worker() as client:
+        result, warnings = process_series(client, parameters, out, debug=debug)
     seconds = time.monotonic() - start
     if result["aif"] is None:
         warnings.append(BY_HAND)
@@ -160,21 +162,37 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     Options.from_json(parameters["options"])
 
 
-def _process(parameters: dict[str, Any], out: Path, *, debug: bool) -> tuple[dict[str, Any], list[str]]:
-    """Run the job and add the figure; the folder is there whole, or not at all."""
+def process_series(
+    client: WorkerClient, parameters: dict[str, Any], out: Path, *, debug: bool = False
+) -> tuple[dict[str, Any], list[str]]:
+    """Process a DSC series in the worker and add the figure; the folder is there whole, or not at all.
+
+    Args:
+        client: of the worker.
+        parameters: of the job "perfusion", without "output".
+        out: the folder to be made.
+        debug: whether the worker's log is shown.
+
+    Returns:
+        The job's result with the paths in `out` and {"figure": {"png": path, "svg": path}}, and its warnings.
+
+    Raises:
+        JobError: what the worker reported.
+        Cancelled: after Ctrl-C.
+        OutputError: the folder cannot be made.
+    """
     from HierSynthLib.files import atomic_folder
 
     with atomic_folder(out) as folder:
         try:
-            with worker() as client:
-                result, warnings = run_job(
-                    client,
-                    "perfusion",
-                    parameters | {"output": str(folder)},
-                    output=folder,
-                    title="perfusion",
-                    debug=debug,
-                )
+            result, warnings = run_job(
+                client,
+                "perfusion",
+                parameters | {"output": str(folder)},
+                output=folder,
+                title="perfusion",
+                debug=debug,
+            )
         except HierSynthError as error:  # the user knows the folder by its own name
             error.message = error.message.replace(str(folder), str(out))
             raise

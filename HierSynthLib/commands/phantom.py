@@ -16,6 +16,9 @@ def phantom(
     seed: Seed = 1,
     grade: GradeOption = Grade.HIGH,
     size: SizeOption = Size.FULL,
+    dsc: Annotated[
+        bool, typer.Option("--dsc/--no-dsc", help="Whether a DSC series is simulated and CBV acquired from it.")
+    ] = True,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -23,7 +26,7 @@ def phantom(
     require_free(out)
     start = time.monotonic()
     with worker() as client:
-        parameters = {"out": str(out.absolute()), "seed": seed, "grade": grade, "size": size}
+        parameters = {"out": str(out.absolute()), "seed": seed, "grade": grade, "size": size, "dsc": dsc}
         result, warnings = run_job(client, "phantom", parameters, output=out, title="phantom", debug=debug)
     seconds = time.monotonic() - start
     print_result(

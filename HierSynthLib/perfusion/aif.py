@@ -6,11 +6,17 @@ clustering, which needs no random start and gives the same result each time (Yin
 group and its voxels are those with the largest height/(width · time to peak), a usual measure of arterial shape (Yin
 2015, JMRI 41:1071), which prefers high, narrow and early curves: partial volume makes curves low, a late arrival late,
 a vein wide.
+
+Within large vessels ΔR2* grows faster than the concentration (Akbudak 1998), which makes a curve narrower and higher
+than it should be and takes its tail away. After the first pass the agent is mixed, so that tail and area of blood and
+of tissue stand in the same ratio; voxels whose tail is much lower than the brain's are therefore left out, where others
+remain (this project's own rule).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +33,9 @@ Doubles = NDArray[np.float64]
 _MOST_CANDIDATES = 800  # hierarchical clustering takes memory and time with the square
 _LEAST_CANDIDATES = 4
 _LEAST_IN_CLUSTER = 3
+_LEAST_UNDISTORTED = 20
+# A brain's curve whose late mean is below this share of its peak has no tail.
+_NO_TAIL = 0.02
 # Late ΔR2* relative to the peak: below, agent has leaked and acts through T1; above, through T2*, or it has not passed.
 _TAIL = (-0.05, 0.35)
 
@@ -50,6 +59,8 @@ class Aif:
         width_s: full width at half maximum of the first pass, s.
         lead_s: how much earlier it peaks than the brain's mean curve, s.
         agreement: mean correlation of the voxels' curves with their mean, −1 to 1.
+        tail: late mean over the area, relative to the same of the brain; 1 where blood relaxes like tissue, less where
+            its signal is distorted. None where the brain's curve has no tail to compare with, or `aif_blood` is given.
     """
 
     curve: Doubles
@@ -60,6 +71,7 @@ class Aif:
     width_s: float
     lead_s: float
     agreement: float
+    tail: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +119,9 @@ def find_aif(brain: Candidates, bolus: Bolus, brain_curve: Doubles, tr_s: float,
     possible = brain.usable & (area > 0) & (top > options.aif_peak_snr * brain.noise) & ~late & ~saturated & stays
     if np.count_nonzero(brain.usable):
         possible &= area >= np.quantile(area[brain.usable], 1 - options.aif_area_share)
+    undistorted = possible & _has_tail(brain.curves, bolus, brain_curve, options)
+    if np.count_nonzero(undistorted) >= _LEAST_UNDISTORTED:
+        possible = undistorted
     chosen = np.flatnonzero(possible)
     score = _arterial_score(passes[chosen], (bolus.arrival - window.start) * tr_s, tr_s)
     order = np.argsort(-score, kind="stable")[:_MOST_CANDIDATES]
@@ -123,10 +138,13 @@ def find_aif(brain: Candidates, bolus: Bolus, brain_curve: Doubles, tr_s: float,
         )
     best = _best_cluster(passes[chosen], score, options.aif_clusters)
     order = best[np.argsort(-score[best], kind="stable")[: options.aif_voxels]]
-    return _make(brain.curves[chosen[order]], brain.voxels[chosen[order]], "automatic", brain_curve, window, tr_s)
+    found = chosen[order]
+    return _make(brain.curves[found], brain.voxels[found], "automatic", brain_curve, bolus, tr_s, options)
 
 
-def given_aif(curves: Curves, voxels: ArrayLike, bolus: Bolus, brain_curve: Doubles, tr_s: float) -> Aif:
+def given_aif(
+    curves: Curves, voxels: ArrayLike, bolus: Bolus, brain_curve: Doubles, tr_s: float, options: Options
+) -> Aif:
     """The arterial input function of voxels that the user chose: (n, T) ΔR2* and (n, 3) indices.
 
     Raises:
@@ -140,7 +158,7 @@ def given_aif(curves: Curves, voxels: ArrayLike, bolus: Bolus, brain_curve: Doub
             "The chosen voxels of the arterial input function show no bolus.",
             "Choose voxels in or beside a large artery, for example the middle cerebral artery.",
         )
-    return _make(curves, np.asarray(voxels, dtype=np.intp), "given", brain_curve, window, tr_s)
+    return _make(curves, np.asarray(voxels, dtype=np.intp), "given", brain_curve, bolus, tr_s, options)
 
 
 def tissue_equivalent(curve: Doubles, blood: tuple[float, float], tissue_r2star: float) -> Doubles:
@@ -160,6 +178,28 @@ def tissue_equivalent(curve: Doubles, blood: tuple[float, float], tissue_r2star:
     else:
         concentration = positive / linear
     return np.asarray(tissue_r2star * concentration)
+
+
+def _tail_of(curves: NDArray[np.floating[Any]], bolus: Bolus, options: Options) -> Doubles:
+    """(n,) late mean of (n, T) curves relative to their sum; 0 where that is not positive."""
+    late = curves[:, -options.late_frames :].mean(axis=1, dtype=np.float64)
+    area = curves[:, bolus.first :].sum(axis=1, dtype=np.float64)
+    return np.asarray(np.where(area > 0, late / np.where(area > 0, area, 1), 0.0))
+
+
+def _tail_of_brain(brain_curve: Doubles, bolus: Bolus, options: Options) -> float | None:
+    """The same of the brain; None where it has no tail, or where the relaxation of blood is allowed for."""
+    if options.aif_blood is not None or brain_curve[-options.late_frames :].mean() < _NO_TAIL * brain_curve.max():
+        return None
+    return float(_tail_of(brain_curve[None], bolus, options)[0])
+
+
+def _has_tail(curves: Curves, bolus: Bolus, brain_curve: Doubles, options: Options) -> NDArray[np.bool_]:
+    """(n,) whether blood is as concentrated after the first pass as it is in the brain."""
+    least = _tail_of_brain(brain_curve, bolus, options)
+    if least is None:
+        return np.ones(len(curves), dtype=bool)
+    return np.asarray(_tail_of(curves, bolus, options) >= options.aif_least_tail * least)
 
 
 def _irregularity(curves: Curves, bolus: Bolus, tr_s: float, options: Options) -> Doubles:
@@ -217,9 +257,16 @@ def _best_cluster(passes: Curves, score: Doubles, clusters: int) -> NDArray[np.i
 
 
 def _make(
-    curves: Curves, voxels: NDArray[np.intp], method: str, brain_curve: Doubles, window: slice, tr_s: float
+    curves: Curves,
+    voxels: NDArray[np.intp],
+    method: str,
+    brain_curve: Doubles,
+    bolus: Bolus,
+    tr_s: float,
+    options: Options,
 ) -> Aif:
-    mean = curves.mean(axis=0, dtype=np.float64)
+    mean, window = curves.mean(axis=0, dtype=np.float64), bolus.first_pass(curves.shape[1])
+    usual = _tail_of_brain(brain_curve, bolus, options)
     passing = np.asarray(mean[window], dtype=np.float32)[None]
     brain = np.asarray(brain_curve[window], dtype=np.float32)[None]
     peak_s = (window.start + float(_peak_times(passing)[0])) * tr_s
@@ -236,4 +283,5 @@ def _make(
         width_s=float(_widths(passing)[0]) * tr_s,
         lead_s=(float(_peak_times(brain)[0]) + window.start) * tr_s - peak_s,
         agreement=agreement,
+        tail=None if usual is None else float(_tail_of(mean[None], bolus, options)[0]) / usual,
     )

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -236,9 +236,20 @@ def _draw_maps(figure: Figure, montage: Montage, titles: Mapping[str, str], *, t
                 axis.set_title(_height(montage, k), fontsize=_SMALL, pad=2)
             if column == 0:
                 _place_title(axis, titles.get(name, name), above=1.1 if first_row else 1.02)
-        bar = figure.colorbar(image, cax=axis.inset_axes((1.03, 0, 0.06, 1)), extend="both" if low < 0 else "max")
+        extend = _beyond(montage.maps[name][:, :, montage.slices][montage.brain[:, :, montage.slices]], low, high)
+        bar = figure.colorbar(image, cax=axis.inset_axes((1.03, 0, 0.06, 1)), extend=extend)
         bar.set_label(montage.units[name], fontsize=_SMALL)
         bar.ax.tick_params(labelsize=_SMALL)
+
+
+def _beyond(values: NDArray[np.float32], low: float, high: float) -> Literal["neither", "min", "max", "both"]:
+    """At which ends of the colour scale some of the shown values lie beyond it."""
+    below, above = bool((values < low).any()), bool((values > high).any())
+    if below and above:
+        return "both"
+    if below:
+        return "min"
+    return "max" if above else "neither"
 
 
 def _height(montage: Montage, k: int) -> str:

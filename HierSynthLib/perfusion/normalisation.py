@@ -17,7 +17,7 @@ LANDMARK_PERCENTILES = (2.0, 10.0, 25.0, 50.0, 75.0, 90.0, 98.0)
 REFERENCE_SCALE = (0.15, 0.65, 1.00, 1.50, 2.20, 3.30, 6.50)
 """Where they lie on the standard scale, in about nrCBV (design values; replace them by `train_scale` of own cases)."""
 
-_LEAST_VOXELS = 20
+LEAST_VOXELS = 20
 _LEAST_BRAIN_VOXELS = 1000
 
 
@@ -35,10 +35,10 @@ def normalise_to_white_matter(rcbv: Values, white_matter: NDArray[np.bool_]) -> 
         InputError: NAWM is too small, or its mean CBV is not positive.
     """
     values = rcbv[white_matter]
-    if values.size < _LEAST_VOXELS:
+    if values.size < LEAST_VOXELS:
         raise InputError(
             f"The normal-appearing white matter has {values.size} voxels of the DSC series.",
-            f"At least {_LEAST_VOXELS} are needed; is it on the grid of the series and within the brain?",
+            f"At least {LEAST_VOXELS} are needed; is it on the grid of the series and within the brain?",
         )
     mean = float(values.mean(dtype=np.float64))
     if not mean > 0:

@@ -67,6 +67,8 @@ class Options:
         aif_peak_snr: least height of the peak over the baseline's standard deviation (design value).
         aif_least_signal: a voxel whose signal falls below so many standard deviations of its noise is saturated (design
             value).
+        aif_least_tail: least late ΔR2* of a voxel relative to its area, compared with the same of the brain (design
+            value); below, its curve is distorted by the relaxation of blood.
         aif_clusters: number of clusters of the candidates' curves (Mouridsen 2006: 5).
         aif_voxels: how many voxels are averaged at most (design value).
 
@@ -117,6 +119,7 @@ class Options:
     aif_irregular_share: float = 0.25
     aif_peak_snr: float = 10.0
     aif_least_signal: float = 3.0
+    aif_least_tail: float = 0.8
     aif_clusters: int = 5
     aif_voxels: int = 8
 
@@ -142,7 +145,8 @@ class Options:
                 raise InputError(f"{name} = {getattr(self, name)!r} is unknown.", f"Choose one of {choices}.")
         shares = (
             "baseline_stop", "steady_state", "least_drop", "signal_floor", "non_enhancing_least_share", "gamma_until",
-            "aif_area_share", "aif_irregular_share", "ssvd_threshold", "csvd_threshold", "osvd_first_threshold",
+            "aif_area_share", "aif_irregular_share", "aif_least_tail", "ssvd_threshold", "csvd_threshold",
+            "osvd_first_threshold",
         )  # fmt: skip
         for name in shares:
             _check(name, getattr(self, name), 0.0, 1.0)

@@ -193,7 +193,7 @@ class _Processing:
         if voxels is not None:
             i, j, k = voxels.T
             curves = self._relaxation([np.asarray(echo[i, j, k], np.float32) for echo in self._series.echoes])
-            return self._in_blood(given_aif(curves, voxels, self._bolus, brain_curve, tr_s))
+            return self._in_blood(given_aif(curves, voxels, self._bolus, brain_curve, tr_s, self._options))
         brain = Candidates(
             measured.curves,
             self._voxels.indices,

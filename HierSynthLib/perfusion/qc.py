@@ -15,7 +15,7 @@ from HierSynthLib.perfusion.motion import Motion
 _LEAST_SNR, _LEAST_DROP = 20.0, 0.10
 _MOST_MOTION_MM = 3.0
 _LONGEST_TR_S, _LEAST_AFTER_PEAK_S = 2.0, 30.0
-_WIDEST_AIF_S, _LEAST_AGREEMENT = 14.0, 0.9
+_WIDEST_AIF_S, _LEAST_AGREEMENT, _LEAST_TAIL = 14.0, 0.9, 0.6
 _LEAST_FITTED, _LEAST_NON_ENHANCING = 80.0, 25.0
 
 
@@ -180,4 +180,9 @@ def _aif_warnings(aif: Aif | None) -> list[str]:
         warnings.append("The arterial input function peaks after the brain: choose voxels of an artery by hand.")
     if aif.agreement < _LEAST_AGREEMENT:
         warnings.append("The voxels of the arterial input function have different curves: look at them.")
+    if aif.tail is not None and aif.tail < _LEAST_TAIL:
+        warnings.append(
+            "The arterial input function falls off faster than the brain's curve, as inside large vessels: CBV and MTT "
+            "are too high. Choose voxels beside an artery by hand, or give aif_blood."
+        )
     return warnings

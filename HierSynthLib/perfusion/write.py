@@ -154,6 +154,7 @@ def describe_aif(aif: Aif, affine: NDArray[np.float64]) -> dict[str, Any]:
         "width_s": _finite(round(aif.width_s, 3)),
         "lead_s": _finite(round(aif.lead_s, 3)),
         "agreement": _finite(round(aif.agreement, 4)),
+        "tail": None if aif.tail is None else _finite(round(aif.tail, 4)),
     }
 
 

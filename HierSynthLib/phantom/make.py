@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from HierSynthLib.case import ADC_UNITS, CBV_UNITS, Role
 from HierSynthLib.errors import InputError
-from HierSynthLib.phantom.acquired import DSC_SPACING_MM, NOISE_ML_PER_100G, acquire_cbv
 from HierSynthLib.phantom.anatomy import load_anatomy
+from HierSynthLib.phantom.dsc_acquisition import DscAcquisition, acquire_dsc
 from HierSynthLib.phantom.fields import FOV_MM, Array, Axes, isotropic_axes, random_spline, stream
 from HierSynthLib.phantom.lesion import GRADES, LABELS, PARTS
 from HierSynthLib.phantom.patient import Patient, simulate
@@ -26,7 +26,7 @@ from HierSynthLib.phantom.signal import (
 from HierSynthLib.progress import Part, Reporter, Silent
 from HierSynthLib.volume import Volume
 
-GENERATOR_VERSION = "1"
+GENERATOR_VERSION = "2"
 """Changes whenever the same seed gives another patient."""
 
 SIZES = {"full": 1.0, "small": 3.0}
@@ -46,20 +46,24 @@ class Phantom:
     """A simulated patient in memory.
 
     Attributes:
-        volumes: by role: T1, T2, FLAIR (int16, arbitrary units), ADC (float32, 10⁻³ mm²/s), CBV_TRUE and CBV_ACQUIRED
-            (float32, nrCBV), ROI (uint8 labels) and BRAIN (uint8, the true brain mask). CBV_TRUE, ROI and BRAIN lie
-            on the reference grid, each sequence on its own.
+        volumes: by role: T1, T2, FLAIR (int16, arbitrary units), ADC (float32, 10⁻³ mm²/s), DSC (int16, 4-D, arbitrary
+            units), CBV_ACQUIRED (float32, nrCBV, processed from DSC and on its grid), CBV_TRUE (float32, nrCBV), ROI
+            (uint8 labels) and BRAIN (uint8, the true brain mask). CBV_TRUE, ROI and BRAIN lie on the reference grid,
+            each sequence on its own.
         labels: the ROI's label numbers and their names.
         facts: everything that was drawn, as JSON: seed, grade, lesion, true transforms, sequences, tissues. A transform
             maps a point of the reference position to its place during that acquisition, RAS mm.
-        truth: on the reference grid, float32: tissue fractions (0–1), "brain", "vessel" and "cbv_heterogeneity", see
-            `Patient`.
+        truth: on the reference grid, float32: tissue fractions (0–1), "brain", "vessel", "artery" and
+            "cbv_heterogeneity", see `Patient`.
+        dsc: the perfusion examination with its masks and its truth; None for a phantom without it, which has neither
+            DSC nor CBV_ACQUIRED.
     """
 
     volumes: dict[Role, Volume]
     labels: dict[int, str]
     facts: dict[str, Any]
     truth: dict[str, NDArray[np.float32]]
+    dsc: DscAcquisition | None
 
 
 def make_phantom(
@@ -72,6 +76,7 @@ def make_phantom(
     thick_slices: bool | None = False,
     noise: bool = True,
     anatomy: str = "auto",
+    dsc: bool = True,
     reporter: Reporter | None = None,
 ) -> Phantom:
     """Simulate a patient.
@@ -89,7 +94,9 @@ def make_phantom(
         thick_slices: whether T2, FLAIR and ADC have slices of 5 mm; None draws it from the seed (3 of 10).
         noise: whether there are noise and bias fields.
         anatomy: "auto", "mni152" or "procedural", see `load_anatomy`.
-        reporter: told the progress of "anatomy", "tissue" and "acquisition".
+        dsc: whether there are a DSC series and the CBV map processed from it. Without them a phantom takes half the
+            time; everything else stays the same.
+        reporter: told the progress of "anatomy", "tissue" and "acquisition", and the warnings of the processing.
 
     Raises:
         InputError: an argument is out of range.
@@ -100,11 +107,12 @@ def make_phantom(
     reporter.progress("anatomy", 0.0)
     template = load_anatomy(anatomy)
     parts = max(1, round(spacing / _TISSUE_MM))
-    patient = simulate(template, _fine_axes(spacing, parts), parts, seed, grade, Part(reporter, 0.02, 0.6))
+    until = 0.35 if dsc else 0.6
+    patient = simulate(template, _fine_axes(spacing, parts), parts, seed, grade, Part(reporter, 0.02, until))
     scene = Scene.drawn(seed, misalignment)
     thick = drawn_thick(seed) if thick_slices is None else thick_slices
     return _Acquisition(patient, scene, seed, spacing, thick, noise).run(
-        _facts(patient, scene, seed, grade, spacing, template.name, thick), Part(reporter, 0.6, 1.0)
+        _facts(patient, scene, seed, grade, spacing, template.name, thick), dsc, Part(reporter, until, 1.0)
     )
 
 
@@ -141,19 +149,25 @@ class _Acquisition:
         self.seed, self.spacing, self.thick, self.noise = seed, spacing, thick, noise
         self.reference = ImageGrid.covering((spacing,) * 3, scene.frame)
 
-    def run(self, facts: dict[str, Any], reporter: Reporter) -> Phantom:
+    def run(self, facts: dict[str, Any], dsc: bool, reporter: Reporter) -> Phantom:
         roi, nawm = self.regions_of_interest()
         nawm_cbv = float(self.patient.cbv[roi == _NAWM_LABEL].mean())
         brain = (self.patient.fractions["brain"] > 0.5).astype(np.uint8)
         affine = self.reference.affine
         volumes = {}
+        part = (0.3 if dsc else 1.0) / len(_SNR)
         for n, role in enumerate(_SNR):
             volumes[role], facts["sequences"][role.value] = self.sequence(
-                role, Part(reporter, 0.21 * n, 0.21 * (n + 1))
+                role, Part(reporter, part * n, part * (n + 1))
             )
-        volumes[Role.CBV_ACQUIRED], facts["sequences"][Role.CBV_ACQUIRED.value] = self.perfusion(
-            roi == _NAWM_LABEL, Part(reporter, 0.84, 1.0)
-        )
+        acquired = None
+        if dsc:
+            acquired = acquire_dsc(
+                self.patient, self.reference, self.scene, roi == _NAWM_LABEL, self.seed, Part(reporter, 0.3, 1.0),
+                noise=self.noise,
+            )  # fmt: skip
+            volumes |= {Role.DSC: acquired.series, Role.CBV_ACQUIRED: acquired.cbv}
+            facts["sequences"][Role.DSC.value] = acquired.settings
         volumes[Role.CBV_TRUE] = Volume(_rounded(self.patient.cbv / nawm_cbv), affine, CBV_UNITS)
         volumes[Role.ROI] = Volume(roi, affine, "label")
         volumes[Role.BRAIN] = Volume(brain, affine, "label")
@@ -164,7 +178,7 @@ class _Acquisition:
         }
         reporter.progress("acquisition", 1.0)
         present = {number: name for number, name in LABELS.items() if (roi == number).any()}
-        return Phantom(volumes, present, facts, self.patient.fractions)
+        return Phantom(volumes, present, facts, self.patient.fractions, acquired)
 
     def regions_of_interest(self) -> tuple[NDArray[np.uint8], list[list[float]]]:
         """Return the label map and the centres (RAS mm) of the NAWM reference.
@@ -226,24 +240,6 @@ class _Acquisition:
             "spacing_mm": [round(s, 6) for s in grid.spacing],
         }
         return Volume(result, grid.affine, ADC_UNITS if role is Role.ADC else ""), settings
-
-    def perfusion(self, nawm: NDArray[np.bool_], reporter: Reporter) -> tuple[Volume, dict[str, Any]]:
-        """Return the acquired CBV map, normalised by its own mean in the NAWM reference, and its parameters."""
-        role = Role.CBV_ACQUIRED
-        in_plane = max(DSC_SPACING_MM[0], self.spacing)
-        grid = ImageGrid.covering((in_plane, in_plane, max(DSC_SPACING_MM[2], self.spacing)), self.scene.frames[role])
-        movement = self.scene.movement[role]
-        noise = NOISE_ML_PER_100G if self.noise else 0.0
-        values = acquire_cbv(
-            self.patient.cbv, self.reference.affine, grid, movement, noise, stream(self.seed, "acquired"), reporter
-        )
-        masks = Sampler(self.reference.affine, grid, movement, in_plane_parts=1)
-        everything = slice(0, grid.shape[0])
-        values[masks.planes(self.patient.fractions["brain"], everything) < 0.3] = 0.0
-        share = masks.planes(nawm.astype(np.float64), everything)
-        mean = float((values * share).sum() / share.sum())
-        settings = {"spacing_mm": [round(s, 6) for s in grid.spacing], "noise_ml_per_100g": noise}
-        return Volume(_rounded(values / mean), grid.affine, CBV_UNITS), settings
 
 
 def _facts(

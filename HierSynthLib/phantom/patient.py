@@ -37,8 +37,8 @@ class Patient:
         signals: noise-free signal of each of `IMAGES`, (i, j, k) on the reference grid.
         cbv: true CBV in ml/100 g on the reference grid.
         fractions: on the reference grid: tissues, "brain" (all inside the brain with its ventricles, sulci and lesion),
-            "vessel", and "cbv_heterogeneity", the field (standard deviation 1, in the brain) behind the part of CBV
-            that no structural sequence shows.
+            "vessel" (arteries and veins), "artery", and "cbv_heterogeneity", the field (standard deviation 1, in the
+            brain) behind the part of CBV that no structural sequence shows.
         deformation: frame → template.
         plan: place and size of the lesion.
         lesion_centre: frame mm.
@@ -77,7 +77,7 @@ def simulate(anatomy: Anatomy, axes: Axes, parts: int, seed: int, grade: str, re
     coarse = tuple(n // parts for n in axes.shape)
     signals: dict[str, Array] = {name: np.zeros(coarse) for name in IMAGES}
     cbv = np.zeros(coarse)
-    names = ["grey_matter", "white_matter", "csf", "brain", "vessel", "cbv_heterogeneity"]
+    names = ["grey_matter", "white_matter", "csf", "brain", "vessel", "artery", "cbv_heterogeneity"]
     names += list(PARTS) if grade != "none" else []
     fractions = {name: np.zeros(coarse, np.float32) for name in names}
     for slab in axes.slabs(_SLAB_VOXELS, parts):
@@ -136,7 +136,7 @@ class _Person:
         """Return the signals, the CBV and the fractions on a part of the fine grid with the given vessel fractions."""
         signals: dict[str, Array] = {name: np.zeros(axes.shape) for name in IMAGES}
         cbv: Array = np.zeros(axes.shape)
-        fields: dict[str, Array] = {"vessel": 1 - (1 - artery) * (1 - vein)}
+        fields: dict[str, Array] = {"vessel": 1 - (1 - artery) * (1 - vein), "artery": artery}
         inside = self.hull.on(axes) < _AROUND_BRAIN_MM
         space = np.ones(axes.shape)
         if inside.any():

@@ -61,20 +61,22 @@ class _Measurement:
 def write_phantom(parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """Write the case folder of a simulated patient.
 
-    Parameters: "out" (folder), "seed", "grade", "size" and "misalignment" as in `HierSynthLib.phantom.write_phantom`.
+    Parameters: "out" (folder), "seed", "grade", "size", "misalignment" and "dsc" as in
+    `HierSynthLib.phantom.write_phantom`.
     Result: "case" (the folder) and "id".
     """
     out, seed = parameters.get("out"), parameters.get("seed", 0)
     grade, size = parameters.get("grade", "high"), parameters.get("size", "full")
     if not isinstance(out, str) or not isinstance(seed, int) or not isinstance(grade, str) or not isinstance(size, str):
         raise InputError("A phantom needs out (text), seed (whole number), grade (text) and size (text).")
-    misalignment = parameters.get("misalignment", True)
-    if not isinstance(misalignment, bool):
-        raise InputError("The misalignment of a phantom is true or false.")
+    switches = {name: parameters.get(name, True) for name in ("misalignment", "dsc")}
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            raise InputError(f"The parameter '{name}' of a phantom is true or false.")
     reporter.progress("loading libraries", 0.0)
     from HierSynthLib.phantom import write_phantom as write_case
 
-    case = write_case(Path(out), seed=seed, grade=grade, size=size, misalignment=misalignment, reporter=reporter)
+    case = write_case(Path(out), seed=seed, grade=grade, size=size, **switches, reporter=reporter)
     return {"case": out, "id": case.id}
 
 

@@ -9,6 +9,7 @@ import pytest
 from HierSynthLib.case import Case, Role
 from HierSynthLib.case.handover import hand_over
 from HierSynthLib.errors import Cancelled, InputError
+from HierSynthLib.perfusion.timing import stated_timing
 from HierSynthLib.progress import Silent
 from HierSynthLib.volume import Volume, write_volume
 from HierSynthLib.worker.transfer import ArrayFile
@@ -24,10 +25,19 @@ def test_a_simulated_patient(small_case, tmp_path):
     answer = hand_over(str(small_case), tmp_path / "out", Silent())
     case = Case.read(small_case)
     assert (answer["id"], answer["simulated"]) == (case.id, True)
-    assert set(answer["volumes"]) == {str(role) for role in case.files}
+    assert set(answer["volumes"]) == {str(role) for role in case.files} - {"DSC"}
+    times = json.loads((small_case / "DSC.json").read_text("utf-8"))
+    series = answer["series"]
+    stated = stated_timing(series["attributes"], series["index_values"], series["index_unit"])
+    assert (stated.te_ms, stated.tr_s) == pytest.approx((1000 * times["EchoTime"], times["RepetitionTime"]))
+    assert stated.flip_deg == times["FlipAngle"]
     assert answer["labels"] == {str(value): name for value, name in case.labels.items()}
     assert answer["units"]["CBV_acquired"] == "nrCBV"
     json.dumps(answer, allow_nan=False)
+    frames = np.asarray(nibabel.load(case.files[Role.DSC]).dataobj)
+    assert len(series["frames"]) == frames.shape[3]
+    for number in (0, frames.shape[3] - 1):
+        np.testing.assert_array_equal(np.load(series["frames"][number]), frames[..., number])
     for role, path in answer["volumes"].items():
         expected = nibabel.load(case.files[Role(role)])
         file = ArrayFile.open(path)
@@ -73,10 +83,32 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_there(tmp_path):
     (folder / "FLAIR.nii.gz").write_bytes(b"damaged")
     answer = hand_over(str(folder), tmp_path / "out", Silent())
     assert set(answer["volumes"]) == {"T1"}
+    paths = [str(tmp_path / "out" / "DSC" / f"000{number}.npy") for number in (1, 2, 3)]
+    assert answer["series"] == {
+        "frames": paths,
+        "index_values": ["0", "1", "2"],
+        "index_unit": "",
+        "attributes": {},
+    }
     of = {(problem["role"], problem["severity"]) for problem in answer["problems"]}
     assert {("FLAIR", "error"), ("T2", "warning")} <= of
     assert not any(problem["role"] == "DSC" for problem in answer["problems"])
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["T1.json", "T1.npy"]
+    there = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert there == ["DSC", "T1.json", "T1.npy"]
+
+
+def test_the_times_of_a_series_are_those_of_its_file_or_asked_for(tmp_path):
+    folder = tmp_path / "case"
+    write_volume(Volume(np.stack([image()] * 3, -1), AFFINE), folder / "DSC.nii.gz")
+    for number, (text, expected) in enumerate(
+        [('{"EchoTime": 0.0284, "RepetitionTime": 1.25}', ("28.4", "2.5", "s")), ("{damaged", (None, "2", ""))]
+    ):
+        (folder / "DSC.json").write_text(text, "utf-8")
+        answer = hand_over(str(folder), tmp_path / f"out{number}", Silent())
+        series = answer["series"]
+        echo_time = series["attributes"].get("MultiVolume.DICOM.EchoTime")
+        assert (echo_time, series["index_values"][-1], series["index_unit"]) == expected
+    assert any("cannot be read as JSON" in problem["what"] for problem in answer["problems"])
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ SPACING_MM = 2.0
 
 @pytest.fixture(scope="module")
 def patient():
-    return make_phantom(seed=7001, grade="high", spacing_mm=SPACING_MM)
+    return make_phantom(seed=7001, grade="high", spacing_mm=SPACING_MM, dsc=False)
 
 
 @pytest.fixture(scope="module")

@@ -100,7 +100,7 @@ class Patient:
     """A simulated patient with what the suggestion needs and what is true."""
 
     def __init__(self, seed, grade):
-        phantom = make_phantom(seed, grade, spacing_mm=3.0)
+        phantom = make_phantom(seed, grade, spacing_mm=3.0, dsc=False)
         self.anatomy = {name: phantom.volumes[Role(name)] for name in SEQUENCES}
         self.brain = phantom.volumes[Role.BRAIN]
         self.cbv = phantom.volumes[Role.CBV_TRUE]

@@ -7,6 +7,7 @@ from HierSynthLib.errors import InputError
 from HierSynthLib.perfusion.aif import AifError, Candidates, find_aif, given_aif, tissue_equivalent
 from HierSynthLib.perfusion.baseline import find_bolus
 from HierSynthLib.perfusion.options import Options
+from HierSynthLib.perfusion.qc import assess
 from Testing.unit.test_perfusion_simulation import (
     TE_S,
     TR_S,
@@ -112,10 +113,64 @@ def test_where_nothing_looks_like_an_artery_the_message_offers_a_way():
     assert "relative CBV" in caught.value.hint
 
 
+def mixed_agent(beside):
+    """Candidates of a brain in which agent remains in the blood: tissue, voxels inside and `beside` arteries."""
+    injection = Injection()
+    times = injection.times
+    blood = injection.artery() + 0.6 * (1 - np.exp(-np.clip(times - 20, 0, None) / 8))
+    vessels = 0.03 * convolve(blood, np.exp(-times / 5) / 5)  # 3 ml of blood in 100 ml, mean transit time 5 s
+    nothing = np.zeros_like(times)
+    shapes = {
+        "tissue": injection.frames(signal(vessels, nothing)),
+        "inside": injection.frames(1000 * np.exp(-TE_S * (0.5 * blood + 2.6 * blood**2))),  # van Osch 2003, at 3 T
+        "beside": injection.frames(signal(0.08 * blood, nothing)),  # blood volume of 8 %, arterial
+    }
+    counts = {"tissue": 3000, "inside": 60, "beside": beside}
+    kinds = np.repeat(list(counts), list(counts.values()))
+    values = rician(np.stack([shapes[kind] for kind in kinds]), 6.0)
+    bolus = find_bolus(values.mean(axis=0), Options())
+    level = values[:, bolus.baseline].mean(axis=1)
+    curves = relaxation(values, baseline=bolus.stop).astype(np.float32)
+    candidates = Candidates(
+        curves=curves,
+        voxels=np.stack([np.arange(len(kinds))] * 3, axis=1),
+        usable=np.ones(len(kinds), dtype=bool),
+        noise=curves[:, bolus.baseline].std(axis=1),
+        lowest=(values.min(axis=1) / level).astype(np.float32),
+        noise_level=(values[:, bolus.baseline].std(axis=1) / level).astype(np.float32),
+    )
+    return candidates, kinds, bolus, curves.mean(axis=0, dtype=float)
+
+
+def test_curves_that_blood_distorts_are_left_out_where_there_are_others():
+    candidates, kinds, bolus, mean = mixed_agent(beside=40)
+    distorted = find_aif(candidates, bolus, mean, TR_S, Options(aif_least_tail=0))
+    assert set(kinds_of(distorted, kinds)) == {"inside"}  # narrower, higher, and wrong
+    assert distorted.tail < 0.5
+    found = find_aif(candidates, bolus, mean, TR_S, Options())
+    assert set(kinds_of(found, kinds)) == {"beside"}
+    assert found.tail == pytest.approx(1, abs=0.1)
+    # Whoever states how blood relaxes may measure inside an artery.
+    known = find_aif(candidates, bolus, mean, TR_S, Options(aif_blood=(0.5, 2.6)))
+    assert set(kinds_of(known, kinds)) == {"inside"}
+    assert known.tail is None
+
+
+def test_distorted_curves_are_better_than_none_and_are_named():
+    candidates, kinds, bolus, mean = mixed_agent(beside=3)
+    found = find_aif(candidates, bolus, mean, TR_S, Options())
+    assert set(kinds_of(found, kinds)) == {"inside"}
+    quality = assess(
+        bolus=bolus, frames=90, tr_s=TR_S, snr=80.0, brain_ml=1500.0, shares=(0.0, 100.0, 100.0), motion=None,
+        aif=found, white_matter_rcbv=None, found=[],
+    )  # fmt: skip
+    assert any("falls off faster" in words for words in quality.warnings)
+
+
 def test_given_voxels_are_averaged_and_described():
     candidates, kinds, bolus, mean = brain(2)
     rows = np.flatnonzero(kinds == "late")[:5]
-    found = given_aif(candidates.curves[rows], candidates.voxels[rows], bolus, mean, TR_S)
+    found = given_aif(candidates.curves[rows], candidates.voxels[rows], bolus, mean, TR_S, Options())
     np.testing.assert_allclose(found.curve, candidates.curves[rows].mean(axis=0), rtol=1e-4, atol=1e-5)
     assert found.method == "given"
     automatic = find_aif(candidates, bolus, mean, TR_S, Options())
@@ -127,7 +182,7 @@ def test_given_voxels_without_a_bolus_are_refused():
     flat = np.random.default_rng(0).normal(scale=0.5, size=(3, candidates.curves.shape[1])).astype(np.float32)
     flat[:, bolus.first :] = -np.abs(flat[:, bolus.first :])
     with pytest.raises(InputError, match="show no bolus"):
-        given_aif(flat, np.zeros((3, 3), int), bolus, mean, TR_S)
+        given_aif(flat, np.zeros((3, 3), int), bolus, mean, TR_S, Options())
 
 
 @pytest.mark.parametrize("blood", [(0.5, 2.6), (7.6, 0.57), (87.0, 0.0)])

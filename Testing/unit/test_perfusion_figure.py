@@ -10,7 +10,7 @@ from PIL import Image
 
 from HierSynthLib.errors import InputError
 from HierSynthLib.perfusion import figure as figure_module
-from HierSynthLib.perfusion.figure import NRCBV_WINDOW, perfusion_figure, save_figure
+from HierSynthLib.perfusion.figure import NRCBV_WINDOW, SLICES, perfusion_figure, save_figure
 from HierSynthLib.perfusion.job import run_job
 from HierSynthLib.progress import Silent
 from HierSynthLib.volume import Volume, read_volume, write_volume
@@ -102,6 +102,21 @@ def test_it_shows_maps_curves_aif_and_quality(folder):
         aif = [float(row["aif_per_s"]) for row in csv.DictReader(file)]
     assert max(titles["Arterial input function"].lines[0].get_ydata()) == max(aif)
     assert_nothing_is_cut_off(figure)
+
+
+def test_the_colour_bars_say_where_values_lie_beyond_them(folder):
+    figure = perfusion_figure(folder)
+    images = [axis.images[0] for axis in figure.axes if axis.images and axis.get_title() != "Place of the AIF"]
+    ends = set()
+    for first in range(0, len(images), SLICES):
+        row = images[first : first + SLICES]
+        values = np.concatenate([image.get_array().compressed() for image in row])
+        low, high = row[0].get_clim()
+        expected = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}
+        bar = next(image.colorbar for image in row if image.colorbar)
+        assert bar.extend == expected[bool((values < low).any()), bool((values > high).any())]
+        ends.add(bar.extend)
+    assert len(ends) > 1
 
 
 def test_the_patients_left_is_on_the_right(head, folder):

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from HierSynthLib.errors import Cancelled, InputError
-from HierSynthLib.perfusion.job import PerfusionRequest, run_job
+from HierSynthLib.perfusion.job import run_job
 from HierSynthLib.perfusion.options import Options
 from HierSynthLib.perfusion.pipeline import process
 from HierSynthLib.perfusion.reading import sidecar_of
+from HierSynthLib.perfusion.request import PerfusionRequest
 from HierSynthLib.progress import Silent
 from HierSynthLib.volume import Volume, read_volume, write_volume
 from Testing.unit.test_perfusion_head import make_head

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from HierSynthLib.errors import InputError
@@ -67,6 +67,7 @@ def test_signal_recovery():
     np.testing.assert_allclose(signal_recovery(lowest, late), [80, 150, 0], rtol=1e-5)
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 1000))
 def test_normalised_cbv_does_not_depend_on_the_scale(scale):
     rcbv = np.random.default_rng(0).gamma(3, 1, (20, 20, 5)).astype(np.float32)
@@ -85,6 +86,7 @@ def test_white_matter_that_is_too_small_or_has_no_cbv_is_refused():
         normalise_to_white_matter(-rcbv, rcbv > 0)
 
 
+@settings(deadline=None)
 @given(st.floats(0.05, 50), st.floats(-5, 5))
 def test_standardised_cbv_does_not_depend_on_gain_and_offset(gain, offset):
     rcbv = np.random.default_rng(1).gamma(3, 1, (20, 20, 10)).astype(np.float32)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.uid import generate_uid
 
@@ -78,6 +78,7 @@ def test_nan_and_a_few_negative_values_count_as_no_signal():
     np.testing.assert_array_equal(found[2:], values[2:])
 
 
+@settings(deadline=None)
 @given(st.floats(3.1, 200))
 def test_an_echo_time_in_milliseconds_is_recognised_and_asked_about(te_ms):
     with pytest.raises(InputError, match="looks like milliseconds") as caught:
@@ -85,6 +86,7 @@ def test_an_echo_time_in_milliseconds_is_recognised_and_asked_about(te_ms):
     assert f"--te {te_ms / 1000:g}" in caught.value.hint
 
 
+@settings(deadline=None)
 @given(st.floats(201, 6000))
 def test_a_repetition_time_in_milliseconds_is_recognised_and_asked_about(tr_ms):
     with pytest.raises(InputError, match="looks like milliseconds") as caught:

@@ -1,6 +1,5 @@
 """The simulated DSC series: signals of single voxels, blood volume, leakage, response, noise, determinism."""
 
-import dataclasses
 import json
 from functools import cache
 
@@ -233,15 +232,16 @@ def test_motion_and_drift_are_in_the_truth():
 
 @cache
 def person(spacing=3.0, grade="high"):
-    """A whole patient with his arteries, and his scene."""
+    """A whole patient."""
+    axes, parts = fine_axes(spacing)
+    return simulate(load_anatomy("procedural"), axes, parts, 1, grade, Silent())
+
+
+def fine_axes(spacing):
+    """Where tissue is simulated, and how many such voxels there are along an edge of a voxel."""
     parts = max(1, round(spacing / 1.5))
     coarse, offsets = isotropic_axes(spacing), ((np.arange(parts) + 0.5) / parts - 0.5) * spacing
-    axes = Axes(*[(p[:, None] + offsets).ravel() for p in (coarse.i, coarse.j, coarse.k)])
-    anatomy = load_anatomy("procedural")
-    patient = simulate(anatomy, axes, parts, 1, grade, Silent())
-    arteries, _ = draw_vessels(anatomy, patient.deformation, stream(1, "vessels"))
-    artery = block_mean(stamp(arteries, axes), (parts,) * 3).astype(np.float32)
-    return dataclasses.replace(patient, fractions={**patient.fractions, "artery": artery})
+    return Axes(*[(p[:, None] + offsets).ravel() for p in (coarse.i, coarse.j, coarse.k)]), parts
 
 
 @cache
@@ -252,6 +252,15 @@ def head(spacing=3.0, protocol=DscProtocol(frames=40), seed=1, noise=True, misal
     grid = ImageGrid.covering((3.0, 3.0, 6.0), scene.frames[Role.CBV_ACQUIRED])
     movement = scene.movement[Role.CBV_ACQUIRED]
     return simulate_dsc(person(spacing), reference.affine, grid, movement, protocol, seed, Silent(), noise=noise)
+
+
+def test_a_patient_says_where_his_arteries_are():
+    patient, (axes, parts) = person(), fine_axes(3.0)
+    arteries, _ = draw_vessels(load_anatomy("procedural"), patient.deformation, stream(1, "vessels"))
+    artery = block_mean(stamp(arteries, axes), (parts,) * 3)
+    np.testing.assert_allclose(patient.fractions["artery"], artery, atol=1e-6)
+    assert (patient.fractions["artery"] <= patient.fractions["vessel"] + 1e-6).all()
+    assert patient.fractions["artery"].max() > 0.5
 
 
 def test_noise_is_rician_with_the_stated_ratio():

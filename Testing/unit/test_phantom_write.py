@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from HierSynthLib.case import Case, Role
 from HierSynthLib.errors import Cancelled, OutputError
 from HierSynthLib.phantom import GENERATOR_VERSION, make_phantom, write_phantom
+from HierSynthLib.volume import Volume
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("phantom_checksums.json")
@@ -23,10 +25,15 @@ GOLDEN_CASES = (("mni152", 11, "high"), ("procedural", 12, "low"))
 
 
 def checksums(phantom):
-    return {
+    """SHA-256 by role, and percentiles of the CBV map that is processed in single precision, whose last bits differ."""
+    found = {
         role.value: hashlib.sha256(np.ascontiguousarray(volume.array).tobytes()).hexdigest()
         for role, volume in phantom.volumes.items()
     }
+    if Role.CBV_ACQUIRED in phantom.volumes:
+        values = phantom.volumes[Role.CBV_ACQUIRED].array
+        found["CBV_acquired"] = np.percentile(values[values != 0], [5, 25, 50, 75, 95]).round(2).tolist()
+    return found
 
 
 def golden():
@@ -53,7 +60,7 @@ def test_another_process_with_other_threads_and_processor_gives_the_same():
 
 
 def test_seeds_give_different_people():
-    first, second = (make_phantom(seed, "none", spacing_mm=6.0) for seed in (1, 2))
+    first, second = (make_phantom(seed, "none", spacing_mm=6.0, dsc=False) for seed in (1, 2))
     brains = [p.volumes[Role.BRAIN].array == 1 for p in (first, second)]
     dice = 2 * (brains[0] & brains[1]).sum() / (brains[0].sum() + brains[1].sum())
     assert dice < 0.97
@@ -63,25 +70,33 @@ def test_seeds_give_different_people():
 
 def test_case_folder_is_complete(tmp_path):
     out = tmp_path / "case"
-    case = write_phantom(out, seed=5, grade="high", size="small")
+    case = write_phantom(out, seed=11, grade="high", size="small")
     read = Case.read(out)
     assert read == case
     assert case.simulated
     assert set(case.files) == {
-        Role.T1, Role.T2, Role.FLAIR, Role.ADC, Role.CBV_TRUE, Role.CBV_ACQUIRED, Role.ROI,
+        Role.T1, Role.T2, Role.FLAIR, Role.ADC, Role.DSC, Role.CBV_TRUE, Role.CBV_ACQUIRED, Role.ROI,
     }  # fmt: skip
     files = {path.name for path in out.iterdir()}
-    assert files == {path.name for path in case.files.values()} | {"case.json", "brain_mask_true.nii.gz"}
+    assert files == {path.name for path in case.files.values()} | {
+        "case.json", "brain_mask_true.nii.gz", "DSC.json", "DSC_brain_mask_true.nii.gz", "DSC_NAWM_true.nii.gz",
+    }  # fmt: skip
     assert case.facts["true_brain_mask"] == "brain_mask_true.nii.gz"
     assert case.units[Role.CBV_TRUE] == "nrCBV"
     assert case.labels[4] == "NAWM reference"
-    assert (case.facts["seed"], case.facts["grade"]) == (5, "high")
-    phantom = make_phantom(5, "high", "small")
+    assert (case.facts["seed"], case.facts["grade"]) == (11, "high")
+    written = {}
     for role, path in case.files.items():
         image = nibabel.load(path)
-        np.testing.assert_array_equal(np.asarray(image.dataobj), phantom.volumes[role].array)
-        np.testing.assert_allclose(image.affine, phantom.volumes[role].affine, atol=1e-3)
+        written[role] = Volume(np.asarray(image.dataobj), image.affine)
         assert image.header["descrip"].item().decode().startswith("SIMULATED")
+    expected = json.loads(GOLDEN.read_text(encoding="utf-8"))["cases"]["mni152 11 high"]
+    del expected["brain_mask"]
+    assert checksums(SimpleNamespace(volumes=written)) == expected
+    assert written[Role.DSC].same_grid(written[Role.CBV_ACQUIRED])
+    phantom = make_phantom(11, "high", "small", dsc=False)
+    for role in (Role.T1, Role.T2, Role.FLAIR, Role.ADC, Role.CBV_TRUE, Role.ROI):
+        np.testing.assert_allclose(written[role].affine, phantom.volumes[role].affine, atol=1e-3)
     assert not any(path.name.startswith(".") for path in tmp_path.iterdir())
 
 
@@ -113,7 +128,7 @@ class _Stopper:
 @pytest.mark.parametrize("stage", ["anatomy", "tissue", "acquisition", "writing"])
 def test_cancel_leaves_nothing(tmp_path, stage):
     with pytest.raises(Cancelled):
-        write_phantom(tmp_path / "case", seed=1, grade="none", size="small", reporter=_Stopper(stage))
+        write_phantom(tmp_path / "case", seed=1, grade="none", spacing_mm=6.0, reporter=_Stopper(stage))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -124,13 +139,13 @@ def test_cancel_at_the_very_end_leaves_nothing_either(tmp_path):
                 raise Cancelled
 
     with pytest.raises(Cancelled):
-        write_phantom(tmp_path / "case", seed=1, grade="none", size="small", reporter=AtTheEnd(None))
+        write_phantom(tmp_path / "case", seed=1, grade="none", size="small", dsc=False, reporter=AtTheEnd(None))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_progress_rises_from_nothing_to_all(tmp_path):
     reporter = _Stopper(None)
-    write_phantom(tmp_path / "case", seed=1, grade="none", size="small", reporter=reporter)
+    write_phantom(tmp_path / "case", seed=1, grade="none", spacing_mm=6.0, reporter=reporter)
     fractions = [fraction for _, fraction in reporter.seen]
     assert fractions == sorted(fractions)
     assert fractions[0] == 0

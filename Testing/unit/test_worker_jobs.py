@@ -20,6 +20,7 @@ from HierSynthLib.worker.transfer import ArrayFile, write_in_pieces
         ("phantom", {}),
         ("phantom", {"out": "x", "seed": "1"}),
         ("phantom", {"out": "x", "misalignment": "no"}),
+        ("phantom", {"out": "x", "dsc": 1}),
         ("read_case", {"output": "x"}),
         ("read_case", {"case": 3, "output": "x"}),
         ("read_case", {"case": "x"}),
@@ -42,12 +43,12 @@ def test_a_phantom_is_made_as_asked(monkeypatch):
         return SimpleNamespace(id="phantom-high-7")
 
     monkeypatch.setattr(HierSynthLib.phantom, "write_phantom", write_phantom)
-    parameters = {"out": "/x", "seed": 7, "grade": "low", "size": "small", "misalignment": False}
+    parameters = {"out": "/x", "seed": 7, "grade": "low", "size": "small", "misalignment": False, "dsc": False}
     assert standard_jobs()["phantom"](parameters, Silent()) == {"case": "/x", "id": "phantom-high-7"}
     del asked["reporter"]
     assert asked == parameters
     standard_jobs()["phantom"]({"out": "/x"}, Silent())
-    assert asked["misalignment"] is True
+    assert asked["misalignment"] is asked["dsc"] is True
 
 
 def run(client, kind, parameters):
