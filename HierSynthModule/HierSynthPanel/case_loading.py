@@ -12,6 +12,8 @@ from HierSynthLib.worker.job_folder import JobFolder
 from HierSynthLib.worker.messages import Cancelled, Event, Failed, Progress, Result
 from HierSynthPanel import nodes
 from HierSynthPanel.images import load_image
+from HierSynthPanel.perfusion_nodes import shown_by
+from HierSynthPanel.perfusion_series import load_frames, show_series
 from HierSynthPanel.steps import Steps
 from HierSynthPanel.worker_link import WorkerLink
 
@@ -19,7 +21,7 @@ SAMPLE = {"seed": 7, "grade": "high", "size": "full", "misalignment": False}
 """The simulated patient of "Load sample case"; aligned, so that the maps can be compared voxel by voxel."""
 
 LABEL_MAPS = (Role.ROI,)
-NOT_SHOWN = (Role.BRAIN, Role.DSC)
+NOT_SHOWN = (Role.BRAIN,)
 
 
 class CaseLoading:
@@ -118,6 +120,11 @@ class CaseLoading:
             if role not in NOT_SHOWN:
                 self._on_progress(_("loading {role}").format(role=role), number / len(result["volumes"]))
                 images[role] = yield from load_image(path)
+        series = result["series"]
+        frames = []
+        if series is not None:
+            self._on_progress(_("loading {role}").format(role=Role.DSC), 1.0)
+            frames = yield from load_frames(series["frames"])
         study = _new_study(result["id"])
         self._loaded = {}
         for role, (image, affine) in images.items():
@@ -128,6 +135,10 @@ class CaseLoading:
             nodes.file_under(node, study)
             self._loaded[role] = node
             yield 1.0
+        if frames:
+            sequence = yield from show_series(str(Role.DSC), frames, series, bool(result["simulated"]))
+            nodes.file_under(shown_by(sequence), study)
+            self._loaded[Role.DSC] = sequence
 
     def _end(self) -> None:
         if self._steps is not None:

@@ -29,6 +29,10 @@ PARAMETER_OF_ROLE = {
     Role.CBV_ACQUIRED: "acquired",
     Role.ROI: "roi",
 }
+"""Of what is chosen and checked here."""
+
+PARAMETER_OF_LOADED = PARAMETER_OF_ROLE | {Role.DSC: "dsc"}
+"""Of what a case may hold."""
 
 SETTLE_MS = 150
 """How long the choice must have stood before it is checked."""
@@ -159,7 +163,7 @@ class InputsSection(VTKObservationMixin):
     def _on_loaded(self, loaded: dict[Role, Any], simulated: bool) -> None:
         self._show_loading(False)
         with slicer.util.NodeModify(self._parameters):
-            for role, name in PARAMETER_OF_ROLE.items():
+            for role, name in PARAMETER_OF_LOADED.items():
                 setattr(self._parameters, name, loaded.get(role))
             self._parameters.simulated = simulated
         background = next((loaded[role] for role in SEQUENCES if role in loaded), None)

@@ -22,6 +22,8 @@ def overlay_map(parameters: HierSynthParameters, second: bool = False) -> Any:
     """
     if second:
         return acquired_map(parameters)
+    if parameters.layout == "curves" and parameters.acquired is not None:
+        return parameters.acquired
     if parameters.checkerboardShown and parameters.checkerboard is not None:
         return parameters.checkerboard
     return parameters.synthetic

@@ -17,6 +17,7 @@ LAYOUTS = {
     ("three-up", None): 48205,
     ("volume", None): 48206,
     ("plots", None): 48207,
+    ("curves", None): 48208,
 }
 """Layout and, where it has one file per plane, the plane → number by which Slicer knows the layout."""
 

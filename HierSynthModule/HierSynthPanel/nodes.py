@@ -34,16 +34,22 @@ def is_under_warp(node: Any) -> bool:
     return transform is not None and not transform.IsTransformToWorldLinear()
 
 
-def volume_of(node: Any) -> Volume:
+def volume_of(node: Any, placed_by: Any = None) -> Volume:
     """The voxels and the place in the world of a volume node, linear parent transforms included.
 
     The voxels are not copied; they outlive the node.
+
+    Args:
+        node: the volume.
+        placed_by: the node whose parent transforms apply, where that is not the volume itself: a frame of a sequence is
+            moved with the node that shows it.
     """
     voxels = slicer.util.arrayFromVolume(node)
     order = (2, 1, 0, 3) if voxels.ndim == 4 else (2, 1, 0)
     local = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(local)
-    return Volume(voxels.transpose(order), _in_world(node, local), node.GetAttribute(UNITS) or "")
+    affine = _in_world(node if placed_by is None else placed_by, local)
+    return Volume(voxels.transpose(order), affine, node.GetAttribute(UNITS) or "")
 
 
 def volume_of_segmentation(node: Any) -> Volume | None:

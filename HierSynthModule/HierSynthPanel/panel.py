@@ -15,6 +15,7 @@ from HierSynthPanel.comparison import Comparison
 from HierSynthPanel.context import PanelContext
 from HierSynthPanel.inputs_section import InputsSection
 from HierSynthPanel.parameters import HierSynthParameters
+from HierSynthPanel.perfusion_section import PerfusionSection
 from HierSynthPanel.result_nodes import PARAMETER_OF_MAP, Destination, is_replaceable, show_map
 from HierSynthPanel.result_section import ResultSection
 from HierSynthPanel.roi_section import RoiSection
@@ -42,8 +43,9 @@ class Panel(VTKObservationMixin):
         self.runtime = RuntimeBox(self.context, self.run_section.ui)
         self.result = ResultSection(self.context, self._show)
         self.compare = CompareSection(self.context)
+        self.perfusion = PerfusionSection(self.context)
         self.roi = RoiSection(self.context)
-        self.sections = (self.inputs, self.run_section, self.result, self.compare, self.roi)
+        self.sections = (self.inputs, self.perfusion, self.run_section, self.result, self.compare, self.roi)
         self.synthesis = SynthesisRun(self.context.link, self.run, self._on_run_changed, self._on_map)
         self.comparison = Comparison(self.context)
         self._earlier: dict[str, Any] = {}
@@ -142,6 +144,7 @@ class Panel(VTKObservationMixin):
         self.comparison.drop()
         self.inputs.drop()
         self.roi.release()
+        self.perfusion.release()
 
     def _on_importing(self, *_args: object) -> None:
         # Node selectors are filled anew at the end of an import; what they choose meanwhile must not be written.

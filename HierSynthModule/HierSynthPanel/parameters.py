@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.parameterNodeWrapper import Default, WithinRange, parameterNodeWrapper
 
 
@@ -26,7 +26,7 @@ class HierSynthParameters:
         windowLow, windowHigh: nrCBV at the ends of the colour map, common to all CBV maps.
         opacity: of the overlay, 0 to 1.
         threshold: nrCBV below which the overlay is transparent.
-        layout: "overlay", "side-by-side", "three-up", "volume" or "plots".
+        layout: "overlay", "side-by-side", "three-up", "volume", "plots" or "curves".
         orientation: "axial", "coronal" or "sagittal", of the layouts that show one plane.
         alignToReference: cut along the reference's own planes instead of the patient's.
         flicker: alternate synthetic and acquired; flickerRate: changes per second.
@@ -39,6 +39,12 @@ class HierSynthParameters:
         nawmSegment: identifier of its segment; "" where the node is a list of points.
         normaliseAcquired: divide the acquired map by its mean in the NAWM reference before measuring.
         regionAudit: what was done to hotspots and reference, as JSON.
+        dsc: the DSC series that the acquired map is computed from.
+        dscEchoTime, dscRepetitionTime, dscFlipAngle: in ms, s (between two frames) and degrees; 0 where not known.
+        dscMotion: whether its frames are moved back onto each other.
+        dscLeakage: correction for leakage: "bsw", "bidirectional" or "none".
+        dscAif: the points of its arterial input function; dscAifManual: take these, instead of looking for arteries.
+        dscResult: what the last processing says of itself, as JSON.
     """
 
     t1: vtkMRMLScalarVolumeNode
@@ -89,3 +95,13 @@ class HierSynthParameters:
     nawmSegment: str = ""
     normaliseAcquired: bool = False
     regionAudit: str = ""
+
+    dsc: vtkMRMLNode
+    dscEchoTime: Annotated[float, WithinRange(0, 10000), Default(0.0)]
+    dscRepetitionTime: Annotated[float, WithinRange(0, 100000), Default(0.0)]
+    dscFlipAngle: Annotated[float, WithinRange(0, 180), Default(0.0)]
+    dscMotion: bool = True
+    dscLeakage: str = "bsw"
+    dscAif: vtkMRMLMarkupsFiducialNode
+    dscAifManual: bool = False
+    dscResult: str = ""

@@ -1,7 +1,6 @@
 """What the plots of one region show: tables of numbers and the charts that draw them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,9 +8,7 @@ from slicer.i18n import tr as _
 
 from HierSynthLib.fidelity.measures.definitions import format_value
 from HierSynthPanel import views
-
-ORANGE, BLUE, GREY, BLACK = (0.902, 0.624, 0.0), (0.337, 0.706, 0.914), (0.4, 0.4, 0.4), (0.1, 0.1, 0.1)
-"""Synthetic is orange and acquired blue, as the bars above the views."""
+from HierSynthPanel.chart_nodes import BLACK, BLUE, GREY, ORANGE, Chart, Range, Series
 
 LEAST_RANGE = 1.0
 """nrCBV; axes reach at least as far as normal white matter."""
@@ -30,34 +27,6 @@ LEVELS = ("bias", "lower", "upper")
 
 Entry = Mapping[str, Any]
 """What the measurement holds for the plots of one pair of maps in one region."""
-
-Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Series:
-    """How the numbers of two columns are drawn: joined by a line, or as points where `line` is None."""
-
-    label: str
-    table: str
-    x: str
-    y: str
-    color: tuple[float, float, float]
-    line: str | None = "solid"
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One chart in one view."""
-
-    view: str
-    title: str
-    x_title: str
-    y_title: str
-    series: tuple[Series, ...]
-    x_range: Range
-    y_range: Range
-    legend: bool = False
 
 
 def charts(entry: Entry, region: str, simulated: bool) -> tuple[Chart, ...]:

@@ -77,6 +77,20 @@ def show_map(key: str, image: Any, affine: np.ndarray, destination: Destination,
     node.SetAttribute(nodes.RUN, run)
     node.SetVoxelValueQuantity(_coded("126398", "DCM", "Relative Regional Blood Volume"))
     node.SetVoxelValueUnits(_coded("{ratio}", "UCUM", CBV_UNITS))
+    put_image(node, image, affine, destination)
+    node.EndModify(modifying)
+    return node
+
+
+def put_image(node: Any, image: Any, affine: np.ndarray, destination: Destination) -> None:
+    """Give a volume node its voxels and its place beside the reference.
+
+    Args:
+        node: in the scene.
+        image: its voxels, vtkImageData.
+        affine: (4, 4) voxel index → position in the world, RAS mm, when the run began.
+        destination: where it belongs.
+    """
     if destination.unmoved:
         # Under the reference's transform of now: a map follows the anatomy that it was made from.
         nodes.place(node, destination.local, destination.reference.GetParentTransformNode())
@@ -88,10 +102,8 @@ def show_map(key: str, image: Any, affine: np.ndarray, destination: Destination,
         # Otherwise a histogram of the whole map is made when the voxels come.
         node.GetScalarVolumeDisplayNode().AutoWindowLevelOff()
     node.SetAndObserveImageData(image)
-    node.EndModify(modifying)
     if nodes.present(destination.reference):
         nodes.file_under(node, nodes.study_of(destination.reference))
-    return node
 
 
 def maps_of_same_run(synthetic: Any) -> dict[str, Any]:

@@ -15,10 +15,14 @@ TICKED = "HierSynth.Region"
 """Attribute of a node: "1" where its regions are measured, "0" where the user does not want that."""
 
 ROLE = "HierSynth.RegionRole"
-"""Attribute of a list of points that HierSynth suggested: HOTSPOT or REFERENCE."""
+"""Attribute of a list of points of HierSynth: HOTSPOT, or one of `NO_REGION`."""
 
 HOTSPOT = "hotspot"
 REFERENCE = "reference"
+AIF = "aif"
+CURVE = "curve"
+NO_REGION = (REFERENCE, AIF, CURVE)
+"""Roles of lists of points that are not measured; the reference is chosen apart from the regions."""
 
 OF_MAP = "HierSynth.RegionMap"
 """Attribute of a list of hotspots: name of the map that they were suggested on."""
@@ -57,7 +61,7 @@ class PlacedPoint:
 def region_nodes() -> list[Any]:
     """The nodes whose regions the user may measure; the reference is chosen apart from them."""
     found = [node for kind in CLASSES for node in slicer.util.getNodesByClass(kind)]
-    return [node for node in found if not node.GetHideFromEditors() and node.GetAttribute(ROLE) != REFERENCE]
+    return [node for node in found if not node.GetHideFromEditors() and node.GetAttribute(ROLE) not in NO_REGION]
 
 
 def is_region_node(node: Any) -> bool:

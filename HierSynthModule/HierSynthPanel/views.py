@@ -21,6 +21,10 @@ SCATTER_VIEW = "HierSynthScatter"
 BLAND_ALTMAN_VIEW = "HierSynthBlandAltman"
 """HierSynth's plot views."""
 
+SIGNAL_VIEW = "HierSynthDscSignal"
+RELAXATION_VIEW = "HierSynthDscRelaxation"
+"""Its plot views of a DSC series."""
+
 
 def slice_node(name: str) -> Any:
     """The vtkMRMLSliceNode of a slice view, or None while there is no such view."""

@@ -128,6 +128,10 @@ class Host:
         """Click a widget as a user; see user.click()."""
         user.click(widget)
 
+    def click_at(self, widget: QWidget, place: tuple[float, float]) -> None:
+        """Click a place in a widget as a user; see user.click_at()."""
+        user.click_at(widget, place)
+
     def choose(self, widget: QWidget, text: str) -> None:
         """Choose a line of a combo box or node selector as a user; see user.choose()."""
         user.choose(widget, text)

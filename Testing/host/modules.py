@@ -1,7 +1,7 @@
 """The namespace `slicer.modules` with Slicer's own modules in it, as far as their logic is concerned.
 
 Followed: Base/QTCore/qSlicerCoreApplication.cxx, qSlicerAbstractCoreModule.cxx and the setup() of the modules Colors,
-Volumes, VolumeRendering, Markups, Plots, Segmentations and SubjectHierarchy of Slicer.
+Volumes, VolumeRendering, Markups, Plots, Segmentations, Sequences and SubjectHierarchy of Slicer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ LOGICS = {
     "Markups": slicer.vtkSlicerMarkupsLogic,
     "Plots": slicer.vtkSlicerPlotsLogic,
     "Segmentations": slicer.vtkSlicerSegmentationsModuleLogic,
+    "Sequences": slicer.vtkSlicerSequencesLogic,
     "SubjectHierarchy": slicer.vtkSlicerSubjectHierarchyModuleLogic,
 }
 

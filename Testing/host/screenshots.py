@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import vtk
 from PIL import Image
 from PySide6.QtCore import QBuffer, QEvent, QPointF, Qt
 from PySide6.QtGui import QImage, QMouseEvent
@@ -84,6 +86,7 @@ def main() -> int:
     _sections(host, panel)
     _layouts(host, panel)
     _regions(host, panel)
+    _perfusion(host, panel)
     _failure(host, panel)
     host.quit()
     return 0
@@ -159,6 +162,40 @@ def _regions(host: Host, panel: Any) -> None:
     _look_at_lesion(panel)
     take(host, "plots")
     host.click(panel.compare.ui.overlayButton)
+
+
+def _perfusion(host: Host, panel: Any) -> None:
+    """Process the DSC series of the sample case, and look at the curves of the lesion."""
+    import slicer
+
+    ui = panel.perfusion.ui
+    ui.perfusionButton.collapsed = False
+    host.click(ui.motionCheckBox)
+    _rest(host)
+    host.click(ui.processButton)
+    host.wait(lambda: not panel.perfusion.process.active, LONG)
+    host.click(ui.curvesButton)
+    _rest(host)
+    place = _highest_in(panel.context.parameters.acquired, panel.context.parameters.roi, "enhancing")
+    slicer.mrmlScene.GetFirstNodeByName("DSC curve").SetNthControlPointPositionWorld(0, *place)
+    panel.perfusion.probe.jump()
+    _scroll_to(host, panel.perfusion)
+    take(host, "perfusion")
+    if panel.context.parameters.synthetic is not None:
+        host.click(panel.compare.ui.overlayButton)
+
+
+def _highest_in(volume: Any, segmentation: Any, name: str) -> np.ndarray:
+    """Position, RAS mm, of the highest value of a volume in a segment."""
+    import slicer
+
+    segment = segmentation.GetSegmentation().GetSegmentIdBySegmentName(name)
+    inside = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment, volume) > 0
+    values = np.where(inside, slicer.util.arrayFromVolume(volume), 0)
+    k, j, i = np.unravel_index(np.argmax(values), values.shape)
+    to_ras = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(to_ras)
+    return np.array(to_ras.MultiplyPoint((i, j, k, 1.0))[:3])
 
 
 def _point_lists() -> int:

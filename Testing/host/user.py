@@ -73,6 +73,16 @@ def drag(widget: QWidget, start: tuple[float, float], end: tuple[float, float]) 
     _send_mouse(widget, QEvent.Type.MouseButtonRelease, last, left, none)
 
 
+def click_at(widget: QWidget, place: tuple[float, float]) -> None:
+    """Move the mouse to a place in a widget, in pixels from its upper left, and click with the left button."""
+    _reachable(widget)
+    point = QPointF(*place)
+    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+    _send_mouse(widget, QEvent.Type.MouseMove, point, none, none)
+    _send_mouse(widget, QEvent.Type.MouseButtonPress, point, left, left)
+    _send_mouse(widget, QEvent.Type.MouseButtonRelease, point, left, none)
+
+
 def _send_mouse(
     widget: QWidget, kind: QEvent.Type, place: QPointF, button: Qt.MouseButton, held: Qt.MouseButton
 ) -> None:

@@ -23,6 +23,8 @@ LIGHT = [
     "fidelity.measures.settings",
     "fidelity.measures.words",
     "fidelity.readout",
+    "perfusion.timing",
+    "perfusion.voxel_curve",
     "fidelity.regions.audit",
     "fidelity.regions.shapes",
     "fidelity.report.tables",
