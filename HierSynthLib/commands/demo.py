@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from HierSynthLib.case import Case, Role
 from HierSynthLib.commands.fidelity import report_case
 from HierSynthLib.commands.jobs import run_job, worker
 from HierSynthLib.commands.measuring import Plan
@@ -107,6 +106,7 @@ def _process_perfusion(client: WorkerClient, case: Path, out: Path, *, debug: bo
     Returns:
         {"output": folder, "quality": contents of qc.json, "lines": it in words}.
     """
+    from HierSynthLib.case import Case, Role
     from HierSynthLib.perfusion.write import QC, quality_lines
     from HierSynthLib.phantom.write import DSC_BRAIN, DSC_NAWM
 
@@ -172,6 +172,8 @@ def free_names(folder: Path) -> tuple[Path, Path, Path]:
 
 def is_whole(case: Path) -> bool:
     """Whether a case folder is there with all its files, a DSC series among them."""
+    from HierSynthLib.case import Case, Role
+
     try:
         files = Case.read(case).files
         return Role.DSC in files and all(Path(path).exists() for path in files.values())
