@@ -10,13 +10,16 @@ import typer
 
 import HierSynthLib
 from HierSynthLib.commands.demo import demo
+from HierSynthLib.commands.evaluate import evaluate
 from HierSynthLib.commands.fidelity import fidelity
 from HierSynthLib.commands.jobs import JobError
 from HierSynthLib.commands.models import models
 from HierSynthLib.commands.perfusion import perfusion
 from HierSynthLib.commands.phantom import phantom
+from HierSynthLib.commands.study import study
 from HierSynthLib.commands.synthesize import synthesize
 from HierSynthLib.commands.terminal import error_line
+from HierSynthLib.commands.train import train
 from HierSynthLib.errors import Cancelled, HierSynthError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -30,11 +33,14 @@ app = typer.Typer(
     help="Synthetic CBV maps from non-contrast MRI. Research only, not for clinical use.",
 )
 app.command()(demo)
+app.command()(evaluate)
 app.command()(fidelity)
 app.command()(perfusion)
 app.command()(phantom)
 app.command()(synthesize)
+app.command()(train)
 app.add_typer(models, name="models")
+app.add_typer(study, name="study")
 
 
 def _print_version(wanted: bool) -> None:

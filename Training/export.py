@@ -1,205 +1,209 @@
-"""From a trained network to a model package with a filled model card."""
+"""From a trained network to a model package: calibration, figures on held-out patients, model card."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import copy
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from HierSynthLib import __version__
-from HierSynthLib.case import SEQUENCES
-from HierSynthLib.preparation import VERSION as PREPARATION_VERSION
-from HierSynthLib.progress import Silent
-from HierSynthLib.synthesis.model import LoadedModel, save_model
-from HierSynthLib.synthesis.networks import TwoStageNetwork, parameter_count
-from HierSynthLib.synthesis.package import FORMAT_VERSION, ModelSettings
+from HierSynthLib.fidelity.measures.agreement import correlation
+from HierSynthLib.fidelity.measures.ssim import ssim_map
+from HierSynthLib.progress import Part, Reporter, Silent
+from HierSynthLib.synthesis.model import WEIGHT_TYPES, LoadedModel, save_model
 from HierSynthLib.synthesis.pipeline import Maps, synthesise
 from Training.config import TrainingConfig
-from Training.dataset import Patient
+from Training.datasets.loading import Patients
+from Training.datasets.patient import Patient
+from Training.engine.validation import DATA_RANGE, INTERVAL, model_settings
+from Training.model_card import CardFacts, documents, package_metadata
 
-INTERVAL = 0.8
+LARGEST_ROUNDING = 0.01
+"""nrCBV by which storing the weights as float16 may change a map; where it does more, float32 is stored."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What is known of a run when it ends.
+
+    Attributes:
+        command: that started it.
+        curve: figure of its course, if there is one.
+        facts: seconds by stage ("data" for waiting), step and measure of the exported weights.
+        processes: that shared the work.
+        device: where they computed.
+    """
+
+    command: str
+    curve: Path | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    processes: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
 
 def export_package(
-    folder: Path, network: TwoStageNetwork, config: TrainingConfig, held_out: list[Patient], minutes: float
+    folder: Path, network: nn.Module, config: TrainingConfig, patients: Patients, run: RunFacts, reporter: Reporter
 ) -> None:
-    """Calibrate the uncertainty on the held-out patients, measure the model on them, write the package to `folder`.
+    """Calibrate the uncertainty, measure the model on the test patients, write the package to `folder`.
 
-    With two or more held-out patients the first half calibrates and the second half is measured, so that the coverage
-    in the model card is not the one that was fitted.
+    The weights that are measured are those that are stored. Patients of the calibration split fit one factor, those of
+    the test split are measured with it, so that the coverage in the model card is not the one that was fitted.
+
+    Args:
+        folder: empty; the caller makes it temporary and renames it.
+        network: trained, in evaluation mode.
+        config: of the run.
+        patients: of the run.
+        run: for the model card.
+        reporter: told about progress and warnings; asked whether to stop.
+
+    Raises:
+        ModelError: the network is on no list of architectures.
+        OutputError: from writing; the caller's folder is then removed.
     """
-    half = len(held_out) // 2
-    calibration, measured = (held_out[:half], held_out[half:]) if half else (held_out, held_out)
-    settings = ModelSettings(
-        sequences=SEQUENCES,
-        spacing_mm=(config.spacing_mm[0], config.spacing_mm[1], config.spacing_mm[2]),
-        slice_step=config.slice_step,
-        ceiling=config.target.ceiling,
-        interval=INTERVAL,
-        uncertainty_scale=1.0,
-        simulated_training=True,
-        preparation=PREPARATION_VERSION,
+    settings = model_settings(config, simulated=patients.simulated)
+    weights: str = config.weights
+    rounding = None
+    if weights != "float32":
+        weights, network, rounding = _rounded(network, config, patients, run.device, reporter)
+    model = LoadedModel.wrap(network, settings, run.device)
+    total = max(1, len(patients.calibration) + len(patients.test))
+    quantiles, scores = [], []
+    for done, patient in enumerate(patients.calibration):
+        reporter.progress("calibrating", done / total)
+        quantiles.append(error_quantile(predict(model, patient, run.device), patient))
+    factor = interval_factor(quantiles)
+    for done, patient in enumerate(patients.test):
+        reporter.progress("measuring", (len(patients.calibration) + done) / total)
+        scores.append(measure(predict(model, patient, run.device), patient, factor))
+    facts = CardFacts(
+        command=run.command,
+        run=run.facts,
+        processes=run.processes,
+        device=run.device,
+        curve=run.curve,
+        factor=factor,
+        summary=summarise(scores),
+        weights=weights,
+        rounding=rounding,
     )
-    model = LoadedModel(network, settings)
-    factor = interval_factor([predict(model, patient) for patient in calibration], calibration)
-    scores = [measure(predict(model, patient), patient, factor) for patient in measured]
-    summary = {key: _mean_and_sd([score[key] for score in scores]) for key in (scores[0] if scores else {})}
-    save_model(folder, network, _metadata(config, factor, minutes), _documents(network, config, summary, minutes))
+    reporter.progress("writing the package", 0.99)
+    save_model(
+        folder,
+        network,
+        package_metadata(network, config, patients, facts),
+        documents(network, config, patients, facts),
+        weights,
+    )
 
 
-def predict(model: LoadedModel, patient: Patient) -> Maps:
+def _rounded(
+    network: nn.Module, config: TrainingConfig, patients: Patients, device: torch.device, reporter: Reporter
+) -> tuple[str, nn.Module, float | None]:
+    """The type to store, the network with weights rounded to it, and by how many nrCBV that changes a map at most."""
+    kind = WEIGHT_TYPES[config.weights]
+    rounded = copy.deepcopy(network)
+    with torch.no_grad():
+        for tensor in (*rounded.parameters(), *rounded.buffers()):
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.to(kind))
+    known = [*patients.calibration, *patients.test, *patients.validation, *patients.train]
+    settings = model_settings(config, simulated=patients.simulated)
+    maps = [
+        predict(LoadedModel.wrap(one, settings, device), known[0], device, Part(reporter, 0.0, 0.01))
+        for one in (network, rounded)
+    ]
+    change = float(np.abs(maps[0].synthetic - maps[1].synthetic).max())
+    if change < LARGEST_ROUNDING:
+        return config.weights, rounded, change
+    reporter.warning(f"{config.weights} would change a map by {change:.3f} nrCBV; the weights are stored as float32.")
+    return "float32", network, None
+
+
+def predict(
+    model: LoadedModel, patient: Patient, device: torch.device | None = None, reporter: Reporter | None = None
+) -> Maps:
     """The maps of a prepared patient, by the pipeline that users run."""
-    return synthesise(patient.sequences, patient.brain, model, torch.device("cpu"), Silent())
+    sequences = {role: np.asarray(array) for role, array in patient.sequences.items()}
+    brain = np.asarray(patient.brain)
+    return synthesise(sequences, brain, model, device or torch.device("cpu"), reporter or Silent())
 
 
-def interval_factor(maps: Sequence[Maps], patients: Sequence[Patient]) -> float:
-    """Factor on the uncertainty map that makes it cover the share `INTERVAL` of the errors of these patients.
+def error_quantile(maps: Maps, patient: Patient) -> float:
+    """The `INTERVAL` quantile of |error| / half-width over the voxels of a patient whose CBV is known."""
+    inside = patient.target_mask
+    error = np.abs(maps.synthetic - patient.cbv)[inside]
+    return float(np.quantile(error / maps.uncertainty[inside], INTERVAL))
 
-    Per patient the `INTERVAL` quantile of |error| / half-width over the brain, then the mean over patients, so that
-    each counts once. The scores are those of split conformal prediction (Angelopoulos and Bates, "A gentle introduction
-    to conformal prediction", 2021, section 2.3), but voxels of one brain are not exchangeable, so coverage is not
-    guaranteed: it is measured, on other patients.
+
+def interval_factor(quantiles: Sequence[float]) -> float:
+    """Factor on the uncertainty map that makes it cover the share `INTERVAL` of the errors of the calibration patients.
+
+    The mean of the patients' quantiles, so that each patient counts once; 1 where there are none. The scores are those
+    of split conformal prediction (Angelopoulos and Bates, "A gentle introduction to conformal prediction", 2021,
+    section 2.3), but voxels of one brain are not exchangeable, so coverage is not guaranteed: it is measured, on other
+    patients.
     """
-    quantiles = []
-    for result, patient in zip(maps, patients, strict=True):
-        error = np.abs(result.synthetic - patient.cbv)[patient.brain]
-        quantiles.append(float(np.quantile(error / result.uncertainty[patient.brain], INTERVAL)))
-    return float(np.mean(quantiles)) if quantiles else 1.0
+    known = [value for value in quantiles if math.isfinite(value) and value > 0]
+    return float(np.mean(known)) if known else 1.0
 
 
 def measure(maps: Maps, patient: Patient, factor: float) -> dict[str, float]:
-    """What the model card tells of one patient; CBV in nrCBV against the simulated truth.
+    """What the model card tells of one patient; CBV in nrCBV against the target map.
 
     Args:
         maps: with the interval before calibration.
-        patient: prepared, with its true map.
+        patient: prepared, with its target map.
         factor: of the calibration.
 
     Returns:
-        MAE and Pearson r inside the brain, MAE and ratio of means inside the lesion (NaN without one), coverage.
+        Where the CBV is known: MAE (also of the global map alone), Pearson r, Lin's CCC, coverage. Inside the lesion
+        (NaN without one): SSIM map (3-D window, range nrCBV 0–6) averaged, MAE, ratio of means.
     """
-    brain, lesion, truth, final = patient.brain, patient.lesion, patient.cbv.astype(np.float32), maps.synthetic
+    known = np.asarray(patient.target_mask)
+    lesion = np.asarray(patient.lesion) & known
+    truth = np.where(known, patient.cbv, 0).astype(np.float32)
+    final = np.where(known, maps.synthetic, 0).astype(np.float32)
     error = np.abs(final - truth)
+    both = correlation(final[known].astype(np.float64), truth[known].astype(np.float64), None)
+    ratio = math.nan
+    if lesion.any() and truth[lesion].mean() > 0:
+        ratio = float(final[lesion].mean() / truth[lesion].mean())
     return {
-        "MAE, brain (nrCBV)": float(error[brain].mean()),
-        "MAE of the global map alone, brain (nrCBV)": float(np.abs(maps.global_map - truth)[brain].mean()),
-        "Pearson r, brain": float(np.corrcoef(final[brain], truth[brain])[0, 1]),
-        f"coverage of the {INTERVAL:.0%} interval": float((error <= factor * maps.uncertainty)[brain].mean()),
+        "SSIM, lesion": _lesion_ssim(final, truth, lesion),
         "MAE, lesion (nrCBV)": float(error[lesion].mean()) if lesion.any() else math.nan,
-        "mean synthetic / mean true nrCBV, lesion": (
-            float(final[lesion].mean() / truth[lesion].mean()) if lesion.any() else math.nan
-        ),
+        "mean synthetic / mean target, lesion": ratio,
+        "MAE, brain (nrCBV)": float(error[known].mean()),
+        "MAE of the global map alone, brain (nrCBV)": float(np.abs(maps.global_map - truth)[known].mean()),
+        "Pearson r, brain": math.nan if both["pearson_r"] is None else float(both["pearson_r"]),
+        "concordance (CCC), brain": math.nan if both["ccc"] is None else float(both["ccc"]),
+        f"coverage of the {INTERVAL:.0%} interval, brain": float((error <= factor * maps.uncertainty)[known].mean()),
     }
 
 
-def _mean_and_sd(values: list[float]) -> str:
+def _lesion_ssim(final: np.ndarray, truth: np.ndarray, lesion: np.ndarray) -> float:
+    if not lesion.any():
+        return math.nan
+    found = [np.flatnonzero(lesion.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+    box = tuple(slice(int(along[0]), int(along[-1]) + 1) for along in found)
+    similarity = ssim_map(final, truth, (box[0], box[1], box[2]), DATA_RANGE)
+    return float(similarity[lesion[box]].mean())
+
+
+def summarise(scores: Sequence[dict[str, float]]) -> dict[str, str]:
+    """Mean ± SD over the patients of every measure, with the number of patients that have it."""
+    return {key: _mean_and_sd([score[key] for score in scores]) for key in (scores[0] if scores else ())}
+
+
+def _mean_and_sd(values: Sequence[float]) -> str:
     known = [value for value in values if math.isfinite(value)]
     if not known:
         return "not measured"
     spread = f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else ""
     return f"{np.mean(known):.3f}{spread} (n = {len(known)})"
-
-
-def _metadata(config: TrainingConfig, factor: float, minutes: float) -> dict[str, Any]:
-    channels = {
-        str(index): f"{role}, normalised inside the brain" for index, role in enumerate(str(r) for r in SEQUENCES)
-    }
-    return {
-        "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json",
-        "version": config.version,
-        "changelog": {config.version: f"trained on simulated brains, {minutes:.0f} min"},
-        "monai_version": "1.6.1",
-        "pytorch_version": torch.__version__.split("+")[0],
-        "numpy_version": np.__version__,
-        "required_packages_version": {"HierSynthLib": __version__},
-        "name": config.name,
-        "task": "Synthesis of a cerebral blood volume map from non-contrast MRI",
-        "description": "Global (GSM) and local (LSM) module, 2.5-D; re-implementation from the paper's abstract.",
-        "authors": "The HierSynth developers",
-        "copyright": "The HierSynth developers",
-        "license": "Apache-2.0",
-        "data_source": "HierSynth phantoms (simulated brains), no patient data",
-        "data_type": "simulated MRI",
-        "intended_use": "Research and demonstration only. Knows only simulated brains. Not for clinical use.",
-        "network_data_format": {
-            "inputs": {
-                "image": {
-                    "type": "image",
-                    "format": "magnitude",
-                    "modality": "MR",
-                    "num_channels": config.network.inputs,
-                    "spatial_shape": ["16*n", "16*n"],
-                    "dtype": "float32",
-                    "value_range": [-5, 5],
-                    "is_patch_data": False,
-                    "channel_def": channels,
-                }
-            },
-            "outputs": {
-                "pred": {
-                    "type": "image",
-                    "format": "nrCBV",
-                    "num_channels": 1,
-                    "spatial_shape": ["16*n", "16*n"],
-                    "dtype": "float32",
-                    "value_range": [0, config.target.ceiling],
-                    "is_patch_data": False,
-                    "channel_def": {"0": "synthetic nrCBV, mean contralateral NAWM = 1"},
-                }
-            },
-        },
-        "hiersynth": {
-            "format_version": FORMAT_VERSION,
-            "sequences": [str(role) for role in SEQUENCES],
-            "spacing_mm": list(config.spacing_mm),
-            "slice_step": config.slice_step,
-            "ceiling": config.target.ceiling,
-            "interval": INTERVAL,
-            "uncertainty_scale": round(factor, 4),
-            "simulated_training": True,
-            "preparation": PREPARATION_VERSION,
-        },
-    }
-
-
-def _documents(
-    network: TwoStageNetwork, config: TrainingConfig, summary: dict[str, str], minutes: float
-) -> dict[str, str]:
-    rows = "\n".join(f"| {key} | {value} |" for key, value in summary.items()) or "| no held-out patients | – |"
-    data, stages = config.data, (config.global_stage, config.local_stage, config.joint_stage)
-    last = data.first_seed + data.phantoms + data.held_out - 1
-    card = f"""# {config.name} {config.version}
-
-**Research and demonstration only.** This model has seen nothing but simulated brains. A map that it makes of a real
-patient shows that the pipeline runs; it says nothing about that patient's blood volume.
-
-- Method: global module (GSM, {parameter_count(network.global_module):,} parameters), then local module (LSM,
-  {parameter_count(network.local_module):,} parameters) for the residual; re-implementation from the abstract of the
-  HierSynth paper. Trained without adversarial losses and without the perfusion-aware constraint; the random part of the
-  style and the noise inputs exist in the network but were off, so they are untrained.
-- Reads: {", ".join(str(role) for role in SEQUENCES)}; any of them may be missing, at a loss of accuracy.
-- Grid: {" × ".join(f"{value:g}" for value in config.spacing_mm)} mm, {config.network.slices} slices
-  {config.slice_step * config.spacing_mm[2]:g} mm apart. Values: nrCBV, 0 to {config.target.ceiling:g}.
-- Data: {data.phantoms} phantoms for training and {data.held_out} held out (seeds {data.first_seed} to {last}; grades in
-  turn {", ".join(data.grades)}); the target is the true CBV of the simulation.
-- Training: seed {config.seed}; steps × slices {" + ".join(f"{s.steps} × {s.batch}" for s in stages)};
-  {minutes:.0f} minutes on {torch.get_num_threads()} CPU threads.
-- Command: `python -m Training.train`, with the settings in `docs/training.json` (shipped models: `Training/configs/`).
-
-## Held-out phantoms (simulated brains: no evidence of clinical fidelity)
-
-Per patient, mean ± SD; the first half of the held-out phantoms calibrated the uncertainty, the second is measured here.
-
-| measure | value |
-|---|---|
-{rows}
-"""
-    licence = (Path(__file__).parent.parent / "LICENSE.txt").read_text("utf-8")
-    settings = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
-    return {"docs/README.md": card, "docs/training.json": settings, "LICENSE": licence}

@@ -1,203 +1,149 @@
-"""Train a two-stage model on simulated patients and export it as a model package.
-
-    python -m Training.train --config Training/configs/demo.yaml --out runs/demo
-
-Stage 1 trains the global module on the low-pass CBV map, stage 2 the local module on the residual with the global
-module fixed, stage 3 both together at a lower rate.
-"""
+"""One training run from its settings to a model package; `hiersynth train` calls it."""
 
 from __future__ import annotations
 
-import argparse
-import copy
-import math
-import sys
-import time
-from collections.abc import Callable
+import contextlib
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from HierSynthLib.errors import HierSynthError, OutputError
-from HierSynthLib.files import atomic_folder
-from HierSynthLib.synthesis.memory import reused_memory
-from HierSynthLib.synthesis.networks import Synthesis, TwoStageNetwork, parameter_count
-from Training.augmentation import augment
-from Training.config import StageConfig, TrainingConfig, read_config
-from Training.dataset import Batch, SliceSampler, load_patients
-from Training.export import export_package
-from Training.losses import focal_frequency_loss, laplace_scale_loss, low_pass_residual, ssim_loss, weighted_l1
+from HierSynthLib.errors import OutputError
+from HierSynthLib.files import atomic_folder, write_text_atomically
+from HierSynthLib.progress import Part, Reporter, Silent
+from HierSynthLib.synthesis.architectures import build
+from Training.config import TrainingConfig, settings_of
+from Training.datasets.loading import Patients, load_patients
+from Training.datasets.sampler import SliceSampler
+from Training.engine.checkpoint import CheckpointStore
+from Training.engine.distributed import World, processes
+from Training.engine.interrupts import interruptible
+from Training.engine.loop import Trainer
+from Training.engine.monitor import CURVE, EVENTS, METRICS, Monitor, draw_curve
+from Training.engine.schedule import seed_of
+from Training.engine.validation import Validator, model_settings
+from Training.export import RunFacts, export_package
+from Training.objectives import stages
 
-WARM_UP = 50
-LOG_EVERY = 25
-
-
-class TrainingDivergedError(HierSynthError):
-    """The loss is no longer a number."""
-
-    kind = "training"
-
-
-class Ema:
-    """Exponential moving average of a network's weights, faster in the first steps."""
-
-    def __init__(self, network: TwoStageNetwork, decay: float) -> None:
-        self.network = copy.deepcopy(network).eval()
-        self._decay, self._updates = decay, 0
-
-    def update(self, network: TwoStageNetwork) -> None:
-        """Move towards the current weights of `network`."""
-        self._updates += 1
-        decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
-        with torch.no_grad():
-            for mean, value in zip(self.network.parameters(), network.parameters(), strict=True):
-                mean.lerp_(value, 1 - decay)
+CACHE, CHECKPOINTS, SETTINGS = "cache", "checkpoints", "training.json"
+_OF_A_RUN = (CHECKPOINTS, METRICS, EVENTS, CURVE, SETTINGS)
 
 
-def global_loss(network: TwoStageNetwork, x: Tensor, batch: dict[str, Tensor], config: TrainingConfig) -> Tensor:
-    """Stage 1: L1 and SSIM of the global map against the low-pass target."""
-    return _global_terms(network.global_module(x), batch, config)
-
-
-def local_loss(network: TwoStageNetwork, x: Tensor, batch: dict[str, Tensor], config: TrainingConfig) -> Tensor:
-    """Stage 2: the local module alone, on the residual that the fixed global module leaves."""
-    with torch.no_grad():
-        global_map = network.global_module(x)
-    residual, log_scale = network.local_module(x, global_map)
-    return _local_terms(Synthesis(global_map, residual, log_scale), batch, config)
-
-
-def joint_loss(network: TwoStageNetwork, x: Tensor, batch: dict[str, Tensor], config: TrainingConfig) -> Tensor:
-    """Stage 3: both terms; the residual's gradient still stops at the global map."""
-    result = network(x)
-    final = Synthesis(result.global_map.detach(), result.residual, result.log_scale)
-    return _global_terms(result.global_map, batch, config) + _local_terms(final, batch, config)
-
-
-def _global_terms(global_map: Tensor, batch: dict[str, Tensor], config: TrainingConfig) -> Tensor:
-    weights, brain = config.losses, batch["brain"]
-    masked = global_map * brain
-    l1 = weighted_l1(masked, batch["low_pass"], brain * (1 + batch["lesion"]))
-    return weights.l1 * l1 + weights.ssim * ssim_loss(masked, batch["low_pass"], brain)
-
-
-def _local_terms(result: Synthesis, batch: dict[str, Tensor], config: TrainingConfig) -> Tensor:
-    weights, brain, lesion, target = config.losses, batch["brain"], batch["lesion"], batch["cbv"]
-    final = result.final * brain
-    sigma = config.target.low_pass_mm / config.spacing_mm[0]
-    return (
-        weights.l1 * weighted_l1(final, target, brain * (1 + weights.roi * lesion))
-        + weights.ssim * ssim_loss(final, target, brain)
-        + weights.scale * laplace_scale_loss(target - final, result.log_scale, brain)
-        + weights.frequency * focal_frequency_loss(final, target)
-        + weights.low_pass_residual * low_pass_residual(result.residual * brain, brain * (1 - lesion), sigma)
-    )
-
-
-Loss = Callable[[TwoStageNetwork, Tensor, dict[str, Tensor], TrainingConfig], Tensor]
-
-
-def run_stage(
-    name: str,
-    network: TwoStageNetwork,
-    trained: nn.Module,
-    loss: Loss,
-    stage: StageConfig,
-    sampler: SliceSampler,
+def train(
     config: TrainingConfig,
-) -> None:
-    """Train the parameters of `trained` for one stage; `network` ends with the averaged weights.
+    out: Path,
+    *,
+    resume: bool = True,
+    device: str = "auto",
+    workers: int = 2,
+    reporter: Reporter | None = None,
+    command: str = "hiersynth train",
+    cache: Path | None = None,
+) -> Path:
+    """Train as `config` says and write the model package to `out/<name>`.
+
+    What was interrupted in `out` goes on from its last checkpoint and ends with the same weights as if it had never
+    been interrupted (bit for bit on the same CPU with the same number of threads). Started by `torchrun`, the
+    processes share the work.
+
+    Args:
+        config: the settings.
+        out: folder of the run; cache, checkpoints, curves and package lie there.
+        resume: False sets an earlier run in `out` aside (in `previous-…`) and begins anew.
+        device: "auto", "cpu", "cuda" or "mps".
+        workers: processes that prepare patients.
+        reporter: told about progress and warnings; asked whether to stop. SIGINT and SIGTERM stop as well.
+        command: for the model card.
+        cache: folder of the prepared patients, if it shall be shared with other runs; None for `out/cache`.
+
+    Returns:
+        The folder of the package.
 
     Raises:
-        TrainingDivergedError: the loss became NaN or infinite.
+        OutputError: the package exists already (it is never replaced), or something cannot be written.
+        InputError: the data cannot be used, or the checkpoints there are those of another run.
+        TrainingDivergedError: the loss became NaN or infinite; the last good checkpoint stays.
+        DeviceError: there is no such device.
+        Cancelled: asked to stop; a checkpoint was written, from which the same command goes on.
     """
-    if stage.steps == 0:
-        return
-    optimiser = torch.optim.Adam(trained.parameters(), lr=stage.rate, betas=(0.5, 0.99))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, stage.steps))
-    generator = torch.Generator().manual_seed(config.seed + len(name))
-    average = Ema(network, config.ema)
-    network.train()
-    begun, sums = time.monotonic(), 0.0
-    for step in range(1, stage.steps + 1):
-        batch = _tensors(sampler.draw(stage.batch))
-        x = augment(batch["x"], config.network, config.augmentation, generator)
-        value = loss(network, x.contiguous(memory_format=torch.channels_last), batch, config)
-        if not torch.isfinite(value):
-            raise TrainingDivergedError(f"Stage {name}, step {step}: the loss is {value.item()}.", "Lower the rate.")
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        nn.utils.clip_grad_norm_(trained.parameters(), config.clip)
-        optimiser.step()
-        schedule.step()
-        average.update(network)
-        sums += value.item()
-        if step % LOG_EVERY == 0 or step == stage.steps:
-            count = LOG_EVERY if step % LOG_EVERY == 0 else step % LOG_EVERY
-            rate = (time.monotonic() - begun) / step
-            print(f"{name:6} {step:5d}/{stage.steps}  loss {sums / count:8.4f}  {rate:.2f} s/step", flush=True)
-            sums = 0.0
-    network.load_state_dict(average.network.state_dict())
+    package = out / config.name
+    if package.exists():
+        raise OutputError(f"{package} exists already.", "Move it away, or name another folder with --out.")
+    with processes(device) as world, interruptible((reporter if world.first else None) or Silent()) as told:
+        store = CheckpointStore(out / CHECKPOINTS, config, config.keep)
+        if world.first:
+            if not resume:
+                _set_aside(out)
+            store.clean()
+        patients = _patients(config, cache or out / CACHE, workers, world, Part(told, 0.0, 0.05))
+        network, facts = _run(config, out, patients, store, world, Part(told, 0.05, 0.95))
+        if world.first:
+            run = RunFacts(command, draw_curve(out), facts, world.size, world.device)
+            with atomic_folder(package) as folder:
+                export_package(folder, network, config, patients, run, Part(told, 0.95, 1.0))
+        world.wait()
+    return package
 
 
-def _rate(step: int, steps: int) -> float:
-    """Linear warm-up, then cosine decay to 2 %."""
-    if step < min(WARM_UP, steps // 10):
-        return (step + 1) / min(WARM_UP, steps // 10)
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps))
+def _run(
+    config: TrainingConfig, out: Path, patients: Patients, store: CheckpointStore, world: World, reporter: Reporter
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The trained network, and what is to be told of the run."""
+    network = make_network(config, world.device)
+    sampler = SliceSampler(patients.train, config, int(network.stride), config.seed)  # type: ignore[arg-type]
+    settings = model_settings(config, simulated=patients.simulated)
+    checkpoint = store.latest(reporter)
+    world.wait()
+    plan = stages(config, network, sampler.area)
+    validator = Validator(patients.validation, config, settings)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_tuned_convolutions())
+        monitor = None
+        if world.first:
+            write_text_atomically(out / SETTINGS, json.dumps(settings_of(config), indent=2) + "\n", overwrite=True)
+            total = int(checkpoint.record["total"]) if checkpoint else 0
+            monitor = stack.enter_context(contextlib.closing(Monitor(out, total, config.tensorboard, reporter)))
+        trainer = Trainer(config, network, plan, sampler, validator, store, monitor, world, reporter)
+        facts = trainer.run(checkpoint)
+    return network.eval(), facts
 
 
-def _tensors(batch: Batch) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(getattr(batch, name)) for name in ("x", "cbv", "low_pass", "brain", "lesion")}
-
-
-def train(config: TrainingConfig, out: Path, workers: int = 2) -> Path:
-    """Train as `config` says and write the model package to `out/<name>`; returns that folder.
-
-    The prepared patients are cached in `out/cache`, so a second run starts with the training itself.
-
-    Raises:
-        OutputError: the package exists already; it is never replaced.
-        TrainingDivergedError: the loss became NaN or infinite.
-    """
-    if (out / config.name).exists():
-        raise OutputError(f"{out / config.name} exists already.", "Move it away, or name another folder with --out.")
-    torch.manual_seed(config.seed)
-    patients, held_out = load_patients(config, out / "cache", workers)
-    network = TwoStageNetwork(config.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    print(
-        f"{len(patients)} patients; global module {parameter_count(network.global_module):,} and local module "
-        f"{parameter_count(network.local_module):,} parameters",
-        flush=True,
-    )
-    sampler = SliceSampler(patients, config, network.stride, config.seed)
-    begun = time.monotonic()
-    with reused_memory():
-        run_stage("global", network, network.global_module, global_loss, config.global_stage, sampler, config)
-        run_stage("local", network, network.local_module, local_loss, config.local_stage, sampler, config)
-        run_stage("joint", network, network, joint_loss, config.joint_stage, sampler, config)
-    minutes = (time.monotonic() - begun) / 60
-    with atomic_folder(out / config.name) as package:
-        export_package(package, network.eval(), config, held_out, minutes)
-    return out / config.name
-
-
-def main() -> int:
-    """Command line entry point."""
-    parser = argparse.ArgumentParser(description="Train a HierSynth model on simulated patients.")
-    parser.add_argument("--config", type=Path, required=True, help="settings, e.g. Training/configs/demo.yaml")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the cache and the model package")
-    parser.add_argument("--workers", type=int, default=2, help="processes that simulate patients (default 2)")
-    arguments = parser.parse_args()
+@contextlib.contextmanager
+def _tuned_convolutions() -> Iterator[None]:
+    """Have cuDNN try its algorithms on the first batches, all of which have one shape; restored afterwards."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
     try:
-        package = train(read_config(arguments.config), arguments.out, arguments.workers)
-    except HierSynthError as error:
-        print(f"train: error: {error}", file=sys.stderr)
-        return 1
-    print(f"Model package: {package}")
-    return 0
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def make_network(config: TrainingConfig, device: torch.device) -> nn.Module:
+    """The untrained network of the method on `device`; the same seed draws the same weights."""
+    torch.manual_seed(seed_of(config.seed, "network"))
+    network = build(config.method, config.network_settings())
+    placed: nn.Module = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
+
+
+def _set_aside(out: Path) -> None:
+    """Keep an earlier run in a folder of its own; the prepared patients stay where they are."""
+    old = [out / name for name in _OF_A_RUN if (out / name).exists()]
+    if not old:
+        return
+    number = next(n for n in range(1, 10_000) if not (out / f"previous-{n}").exists())
+    target = out / f"previous-{number}"
+    target.mkdir()
+    for path in old:
+        path.rename(target / path.name)
+
+
+def _patients(config: TrainingConfig, cache: Path, workers: int, world: World, reporter: Reporter) -> Patients:
+    """The first process prepares what is missing, then the others read it."""
+    patients = load_patients(config, cache, workers, reporter=reporter) if world.first else None
+    world.wait()
+    return patients or load_patients(config, cache, workers, reporter=reporter)

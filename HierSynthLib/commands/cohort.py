@@ -174,7 +174,7 @@ def _measure_all(
         except OutputError:
             raise
         except HierSynthError as error:
-            reason = _nameless(one_line(f"{error.message} {error.hint}"), folder, known_as, name)
+            reason = nameless(one_line(f"{error.message} {error.hint}"), folder, known_as, name)
             excluded.append({"id": name, "reason": reason})
             with Display(title) as display:
                 display.warning(f"{name} is left out: {reason}")
@@ -184,7 +184,7 @@ def _measure_all(
     return records, excluded, names
 
 
-def _nameless(text: str, folder: Path, known_as: str, identifier: str) -> str:
+def nameless(text: str, folder: Path, known_as: str, identifier: str) -> str:
     """A text for the report without the path of a case: names of folders and files may be a patient's name."""
     for path in (folder.absolute(), folder):
         text = text.replace(str(path), "(case folder)")

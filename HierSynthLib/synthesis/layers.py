@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import torch
@@ -9,6 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SLOPE = 0.2
+
+
+def full_precision(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """No autocast inside: for sums of squares, logarithms and spectra, which half precision cannot hold."""
+    return torch.autocast(device_type=device.type, enabled=False)
 
 
 def activate(x: Tensor) -> Tensor:
@@ -71,8 +77,7 @@ class ModulatedConvolution(nn.Module):
         scale = self.style(w)
         y = functional.conv2d(x * scale[:, :, None, None], self.weight, padding=self.weight.shape[-1] // 2)
         if self.demodulate:
-            # In float32 whatever the autocast type: the sum of squares overflows half precision.
-            with torch.autocast(device_type=x.device.type, enabled=False):
+            with full_precision(x.device):
                 energy = scale.float().square() @ self.weight.float().square().sum(dim=(2, 3)).t()
                 demodulation = math.sqrt(2.0) * torch.rsqrt(energy + 1e-8)
             y = y * demodulation[:, :, None, None].to(y.dtype)

@@ -19,9 +19,10 @@ class LocalModule(nn.Module):
     Args:
         inputs: channels of the sequence stack.
         channels: features per level, full resolution first.
+        context: number of the global module's features that it reads at half resolution; 0 for none.
     """
 
-    def __init__(self, inputs: int, channels: Sequence[int]) -> None:
+    def __init__(self, inputs: int, channels: Sequence[int], context: int = 0) -> None:
         super().__init__()
         self.stem = convolution(inputs + 1, channels[0])
         downs = [convolution(a, b, stride=2) for a, b in pairwise(channels)]
@@ -35,18 +36,21 @@ class LocalModule(nn.Module):
         self.head = nn.Conv2d(channels[0], 2, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        if context:
+            self.context = convolution(context, channels[1], kernel=1)
 
     @property
     def stride(self) -> int:
         """Height and width of the input must be multiples of this."""
         return int(2 ** len(self.down))
 
-    def forward(self, x: Tensor, global_map: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, global_map: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Synthesise the residual.
 
         Args:
             x: (B, inputs, H, W), H and W multiples of `stride`.
             global_map: (B, 1, H, W); detach it to keep the global module fixed.
+            context: (B, context, H/2, W/2) features of the global module, detached as well; None if there are none.
 
         Returns:
             residual (B, 1, H, W) and log b (B, 1, H, W), b the Laplace scale of the error of global_map + residual.
@@ -57,6 +61,8 @@ class LocalModule(nn.Module):
             features = down(features)
             if level == 0:
                 features = features + self.detail(haar_details(global_map))
+                if context is not None:
+                    features = features + self.context(context)
             features = self.encoder[level + 1](activate(features))
             skips.append(features)
         for level, skip in enumerate(reversed(skips[:-1])):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 
 from HierSynthLib.errors import ModelError
 from HierSynthLib.preparation import VERSION as PREPARATION_VERSION
-from HierSynthLib.synthesis.networks import NetworkConfig, TwoStageNetwork
+from HierSynthLib.synthesis.architectures import by_target, target_of
+from HierSynthLib.synthesis.options import InputOptions
 from HierSynthLib.synthesis.package import (
     INFERENCE,
     METADATA,
@@ -23,7 +26,8 @@ from HierSynthLib.synthesis.package import (
     write_checksums,
 )
 
-TARGET = "HierSynthLib.synthesis.networks.TwoStageNetwork"
+WEIGHT_TYPES = {"float32": torch.float32, "float16": torch.float16}
+"""How weights may be stored; networks compute in float32 whatever the file holds."""
 
 
 @dataclass
@@ -31,22 +35,36 @@ class LoadedModel:
     """A network with what must be known to run it.
 
     Attributes:
-        network: weights on the CPU, in evaluation mode.
+        network: one of `architectures.ARCHITECTURES`, in evaluation mode; called with x it returns a `Synthesis`.
         settings: sequences, grid and units that it was trained with.
         info: name, version and hash of the package; None for a network that is still being trained.
     """
 
-    network: TwoStageNetwork
+    network: nn.Module
     settings: ModelSettings
     info: ModelInfo | None = None
-    _placed: dict[torch.device, TwoStageNetwork] = field(default_factory=dict)
+    _placed: dict[torch.device, nn.Module] = field(default_factory=dict)
 
-    def on(self, device: torch.device) -> TwoStageNetwork:
+    @classmethod
+    def wrap(cls, network: nn.Module, settings: ModelSettings, device: torch.device) -> LoadedModel:
+        """A network that is still being trained: it is used where it lies, `device`, and not copied."""
+        return cls(network, settings, _placed={device: network})
+
+    @property
+    def options(self) -> InputOptions:
+        """What the network reads."""
+        return cast(InputOptions, self.network.config)
+
+    @property
+    def stride(self) -> int:
+        """Height and width of the network's input must be multiples of this."""
+        return cast(int, self.network.stride)
+
+    def on(self, device: torch.device) -> nn.Module:
         """The network on `device`; moved once, then kept there."""
         if device not in self._placed:
-            copy = TwoStageNetwork(self.network.config)
-            copy.load_state_dict(self.network.state_dict())
-            self._placed[device] = copy.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+            moved = copy.deepcopy(self.network).to(device)
+            self._placed[device] = moved.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         return self._placed[device]
 
 
@@ -54,16 +72,21 @@ def load_model(folder: Path) -> LoadedModel:
     """Verify the package in `folder`, then build the network and load its weights.
 
     Raises:
-        ModelError: a file is missing, altered or of a newer format, or weights and network do not fit.
+        ModelError: a file is missing, altered or of a newer format, weights and network do not fit, or a package that
+            the network needs (MONAI for a U-Net) is not installed.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     info = verify_model(folder)
     definition = json.loads((folder / INFERENCE).read_text("utf-8")).get("network_def", {})
-    # MONAI's own parser would import and call whatever stands here; only our network is accepted.
-    if not isinstance(definition, dict) or definition.get("_target_") != TARGET:
-        raise ModelError(f"{folder / INFERENCE}: 'network_def' is not a HierSynth network.", f"It must name {TARGET}.")
+    # MONAI's own parser would import and call whatever stands here; only networks of the list are accepted.
+    if not isinstance(definition, dict):
+        raise ModelError(f"{folder / INFERENCE}: 'network_def' is not an object.", REINSTALL)
+    try:
+        architecture = by_target(definition.get("_target_"))
+    except ModelError as error:
+        raise ModelError(f"{folder / INFERENCE}: network_def: {error.message}", error.hint) from error
     config = definition.get("config", {})
     if not isinstance(config, dict):
         raise ModelError(f"{folder / INFERENCE}: 'network_def.config' is not an object.", REINSTALL)
@@ -73,10 +96,11 @@ def load_model(folder: Path) -> LoadedModel:
             f"{PREPARATION_VERSION}.",
             "Install a model made for this version.",
         )
-    network = TwoStageNetwork(NetworkConfig.parse(config))
-    if network.config.sequences != len(info.settings.sequences):
+    options = architecture.parse(config)
+    network = architecture.build(options)
+    if options.sequences != len(info.settings.sequences):
         raise ModelError(
-            f"{folder}: the network reads {network.config.sequences} sequences, its metadata name "
+            f"{folder}: the network reads {options.sequences} sequences, its metadata name "
             f"{len(info.settings.sequences)}.",
             REINSTALL,
         )
@@ -87,32 +111,42 @@ def load_model(folder: Path) -> LoadedModel:
     return LoadedModel(network.eval(), info.settings, info)
 
 
-def save_model(folder: Path, network: TwoStageNetwork, metadata: dict[str, Any], documents: dict[str, str]) -> None:
+def save_model(
+    folder: Path,
+    network: nn.Module,
+    metadata: dict[str, Any],
+    documents: dict[str, str | bytes],
+    weights: str = "float32",
+) -> None:
     """Write a model package into the empty or new `folder`.
 
     Args:
         folder: where to; the caller makes it temporary and renames it.
         network: the trained network.
         metadata: contents of `configs/metadata.json`.
-        documents: further text files by their path inside the package, e.g. the model card `docs/README.md`.
+        documents: further files by their path inside the package, e.g. the model card `docs/README.md`.
+        weights: type in which weights are stored, a key of `WEIGHT_TYPES`.
 
     Raises:
-        ModelError: `metadata` does not describe a model that this version can read back.
+        ModelError: `metadata` does not describe a model that this version can read back, or the network is not on the
+            list.
     """
     from safetensors.torch import save_file
 
     ModelSettings.parse(metadata.get("hiersynth", {}))
-    inference = {"network_def": {"_target_": TARGET, "config": asdict(network.config)}}
-    files = {
+    options = asdict(cast(Any, network.config))
+    inference = {"network_def": {"_target_": target_of(network), "config": options}}
+    files: dict[str, str | bytes] = {
         METADATA: json.dumps(metadata, indent=2, ensure_ascii=False) + "\n",
         INFERENCE: json.dumps(inference, indent=2) + "\n",
         **documents,
     }
-    for name, text in files.items():
+    for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, "utf-8")
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(weights, folder / WEIGHTS)
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    kind = WEIGHT_TYPES[weights]
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    save_file({name: t.to(kind) if t.is_floating_point() else t for name, t in state.items()}, folder / WEIGHTS)
     write_checksums(folder)
 
 

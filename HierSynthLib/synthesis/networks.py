@@ -1,46 +1,41 @@
-"""The two-stage network as one object: what a model package stores and the pipeline runs."""
+"""HierSynth's own networks as one object each: what a model package stores and the pipeline runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import lcm
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from HierSynthLib.errors import ModelError
 from HierSynthLib.synthesis.global_module import GlobalModule
 from HierSynthLib.synthesis.local_module import LocalModule
+from HierSynthLib.synthesis.options import InputOptions, parse_options
+from HierSynthLib.synthesis.refiner import Refiner
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(InputOptions):
     """The shape of a two-stage network.
 
     Attributes:
-        sequences: number of input sequences M.
-        slices: number of neighbouring slices of each sequence (odd; the centre one is synthesised).
         global_channels: features per level of the global module, finest first.
         local_channels: features per level of the local module, finest first.
         style: length of the style vector w.
         latent: length of the random vector z.
         spatial_dims: 2; kept in the format so that a 3-D network needs no new one.
+        context: whether the local module also reads the features from which the global module makes its map.
+        refiner_channels: features per level of the rectified-flow refiner, finest first; empty: there is none.
     """
 
-    sequences: int = 4
-    slices: int = 5
     global_channels: tuple[int, ...] = (32, 64, 128, 160)
     local_channels: tuple[int, ...] = (16, 32, 64, 96)
     style: int = 128
     latent: int = 16
     spatial_dims: int = 2
-
-    @property
-    def inputs(self) -> int:
-        """Channels of the network's input: M × slices, M availability planes, the brain mask."""
-        return self.sequences * self.slices + self.sequences + 1
+    context: bool = False
+    refiner_channels: tuple[int, ...] = ()
 
     @staticmethod
     def parse(values: dict[str, Any]) -> NetworkConfig:
@@ -49,29 +44,43 @@ class NetworkConfig:
         Raises:
             ModelError: an unknown key, a wrong type or a size outside what a package may ask for.
         """
-        known = asdict(NetworkConfig())
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise ModelError(f"Unknown network option '{unknown[0]}'.", f"Known are: {', '.join(known)}.")
-        merged = {**known, **values}
-        for key, default in known.items():
-            value = merged[key]
-            sizes = value if isinstance(default, tuple) and isinstance(value, Sequence) else [value]
-            if not all(isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= 4096 for size in sizes):
-                raise ModelError(f"Network option '{key}' is {value!r}.", "Whole numbers from 1 to 4096 are allowed.")
-            if isinstance(default, tuple):
-                if not 2 <= len(sizes) <= 8:
-                    raise ModelError(f"Network option '{key}' has {len(sizes)} levels.", "2 to 8 are allowed.")
-                merged[key] = tuple(sizes)
-        if merged["spatial_dims"] != 2:
-            raise ModelError("The model is three-dimensional.", "This version runs 2.5-D models only.")
-        if merged["slices"] % 2 == 0:
-            raise ModelError("Network option 'slices' is even.", "It must be odd: the centre slice is synthesised.")
-        return NetworkConfig(**merged)
+        return parse_options(NetworkConfig, values)
+
+
+@dataclass(frozen=True)
+class SingleConfig(InputOptions):
+    """The shape of a network without a local module.
+
+    Attributes:
+        channels: features per level of the generator, finest first.
+        style: length of the style vector w.
+        latent: length of the random vector z.
+        full_resolution: whether the finest level has the slice's resolution (the monolith) or half of it (the global
+            module alone).
+        spatial_dims: 2, as in `NetworkConfig`.
+    """
+
+    channels: tuple[int, ...] = (16, 32, 64, 128, 160)
+    style: int = 128
+    latent: int = 16
+    full_resolution: bool = True
+    spatial_dims: int = 2
+
+    @staticmethod
+    def parse(values: dict[str, Any]) -> SingleConfig:
+        """Read and check the shape of a network as it stands in a model package.
+
+        Raises:
+            ModelError: an unknown key, a wrong type or a size outside what a package may ask for.
+        """
+        return parse_options(SingleConfig, values)
 
 
 class Synthesis(NamedTuple):
-    """What the two-stage network makes of a slice; each (B, 1, H, W), in nrCBV (log b: logarithm of nrCBV)."""
+    """What a network makes of a slice; each (B, 1, H, W), in nrCBV (log b: logarithm of nrCBV).
+
+    A network without a local module puts its map into `global_map` and has the residual 0.
+    """
 
     global_map: Tensor
     residual: Tensor
@@ -82,6 +91,11 @@ class Synthesis(NamedTuple):
         """The synthetic map: global base plus residual."""
         return self.global_map + self.residual
 
+    @staticmethod
+    def of_planes(planes: Tensor) -> Synthesis:
+        """The result of a single network from its two planes (B, 2, H, W): map and log b."""
+        return Synthesis(planes[:, :1], torch.zeros_like(planes[:, :1]), planes[:, 1:])
+
 
 class TwoStageNetwork(nn.Module):
     """Global base first, then the local residual."""
@@ -90,18 +104,54 @@ class TwoStageNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.global_module = GlobalModule(config.inputs, config.global_channels, config.style, config.latent)
-        self.local_module = LocalModule(config.inputs, config.local_channels)
+        context = config.global_channels[0] if config.context else 0
+        self.local_module = LocalModule(config.inputs, config.local_channels, context)
+        if config.refiner_channels:
+            self.refiner = Refiner(config.inputs, config.refiner_channels)
 
     @property
     def stride(self) -> int:
         """Height and width of the input must be multiples of this."""
-        return lcm(self.global_module.stride, self.local_module.stride)
+        refiner = self.refiner.stride if self.config.refiner_channels else 1
+        return lcm(self.global_module.stride, self.local_module.stride, refiner)
 
     def forward(self, x: Tensor, z: Tensor | None = None, generator: torch.Generator | None = None) -> Synthesis:
         """(B, `config.inputs`, H, W) → Synthesis. Gradients of the residual do not reach the global module."""
-        global_map = self.global_module(x, z, generator)
-        residual, log_scale = self.local_module(x, global_map.detach())
+        skips, pooled = self.global_module.encode(x)
+        w = self.global_module.style(pooled, z)
+        global_map, features = self.global_module.synthesise_with_features(skips, w, generator)
+        return self.with_residual(x, global_map, features)
+
+    def with_residual(self, x: Tensor, global_map: Tensor, features: Tensor) -> Synthesis:
+        """Add the residual to a global map (B, 1, H, W), given the features that it was made from."""
+        context = features.detach() if self.config.context else None
+        residual, log_scale = self.local_module(x, global_map.detach(), context)
         return Synthesis(global_map, residual, log_scale)
+
+
+class SingleNetwork(nn.Module):
+    """One generator with modulated convolutions for the whole map: the monolith, or the global module alone."""
+
+    def __init__(self, config: SingleConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.generator = GlobalModule(
+            config.inputs,
+            config.channels,
+            config.style,
+            config.latent,
+            outputs=2,
+            halved=not config.full_resolution,
+        )
+
+    @property
+    def stride(self) -> int:
+        """Height and width of the input must be multiples of this."""
+        return self.generator.stride
+
+    def forward(self, x: Tensor, z: Tensor | None = None, generator: torch.Generator | None = None) -> Synthesis:
+        """(B, `config.inputs`, H, W) → Synthesis with residual 0."""
+        return Synthesis.of_planes(self.generator(x, z, generator))
 
 
 def parameter_count(module: nn.Module) -> int:

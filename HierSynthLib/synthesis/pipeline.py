@@ -1,4 +1,4 @@
-"""From a prepared case to CBV maps: slices through the two-stage network, in batches, on the chosen device."""
+"""From a prepared case to CBV maps: slices through the network, in batches, on the chosen device."""
 
 from __future__ import annotations
 
@@ -46,8 +46,9 @@ def synthesise(
     model: LoadedModel,
     device: torch.device,
     reporter: Reporter,
+    slices: Sequence[int] | None = None,
 ) -> Maps:
-    """Run the two-stage network over every slice that contains brain.
+    """Run the network over every slice that contains brain.
 
     z = 0 and no noise inputs: the same input, model and device give the same result. When the device's memory is full
     the batch is halved, and at one slice the work moves to the CPU; both are reported as warnings.
@@ -58,6 +59,7 @@ def synthesise(
         model: the network and its settings.
         device: where to compute.
         reporter: told about the stage "synthesis".
+        slices: indices k of the only slices wanted; None for all. The others stay 0.
 
     Raises:
         DeviceError: the machine's memory does not suffice either.
@@ -68,11 +70,13 @@ def synthesise(
         sequences,
         brain,
         order=settings.sequences,
-        slices=model.network.config.slices,
+        slices=model.options.slices,
         step=settings.slice_step,
-        multiple=model.network.stride,
+        multiple=model.stride,
     )
     centres = occupied_slices(brain)
+    if slices is not None:
+        centres = np.intersect1d(centres, slices)
     outputs = np.zeros((3, brain.shape[2], *stacks.shape), np.float32)
 
     def run(batch: Sequence[int], on: torch.device) -> None:
@@ -84,7 +88,7 @@ def synthesise(
             outputs[plane, batch] = stacks.unpad(planes[:, plane])
 
     with torch.inference_mode(), deterministic(), reused_memory():
-        slice_bytes = 4 * math.prod(stacks.padded) * model.network.config.inputs * ACTIVATIONS
+        slice_bytes = 4 * math.prod(stacks.padded) * model.options.inputs * ACTIVATIONS
         used = _in_batches(run, [int(k) for k in centres], device, batch_size(device, slice_bytes), reporter)
 
     base, residual, log_scale = (np.moveaxis(planes, 0, 2) * brain for planes in outputs)

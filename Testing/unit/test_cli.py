@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import HierSynthLib
+from HierSynthLib.case import Case, Role
 from HierSynthLib.cli import main
 from HierSynthLib.commands import jobs
 from HierSynthLib.commands.demo import demo_folder, free_names
@@ -34,9 +35,10 @@ def quick(monkeypatch, tmp_path):
 
 @pytest.fixture
 def quick_demo(quick, monkeypatch):
-    """Let the demo draw an empty figure and write an empty report."""
+    """Let the demo draw empty figures and write an empty report."""
     import HierSynthLib.commands.demo
     import HierSynthLib.fidelity.figures
+    import HierSynthLib.perfusion.figure
 
     def report_case(client, case, synthetic, choices, plan, out, *, debug):
         assert [(name, path.is_dir()) for name, path in synthetic] == [("synthetic", True)]
@@ -47,6 +49,8 @@ def quick_demo(quick, monkeypatch):
 
     monkeypatch.setattr(HierSynthLib.commands.demo, "report_case", report_case)
     monkeypatch.setattr(HierSynthLib.fidelity.figures, "case_figure", lambda case, maps, figure: figure.touch())
+    monkeypatch.setattr(HierSynthLib.perfusion.figure, "perfusion_figure", lambda folder: folder)
+    monkeypatch.setattr(HierSynthLib.perfusion.figure, "save_figure", lambda _, stem: Path(f"{stem}.png").touch())
     return quick
 
 
@@ -207,6 +211,9 @@ def test_phantom_for_people_and_for_programs(capsys, quick, tmp_path):
     result = json.loads(capsys.readouterr().out)
     assert result["case"] == str(tmp_path / "b")
     assert json.loads((tmp_path / "b" / "case.json").read_text())["facts"] == {"seed": 5}
+    assert (tmp_path / "b" / "DSC.nii.gz").exists()
+    assert main(["phantom", str(tmp_path / "c"), "--no-dsc"]) == 0
+    assert not (tmp_path / "c" / "DSC.nii.gz").exists()
 
 
 def test_synthesize_prints_the_maps_and_the_warnings(capsys, quick, tmp_path):
@@ -349,7 +356,17 @@ def test_the_demo_and_its_repetition(capsys, quick_demo, tmp_path):
     assert printed[0] == "Synthetic agrees with acquired."
     assert f"report             {out / 'fidelity' / 'report.html'}" in printed
     assert any(str(out / "figure.png") in line for line in printed)
-    assert {path.name for path in out.iterdir()} == {"case", "maps", "figure.png", "fidelity", "demo.json"}
+    assert {path.name for path in out.iterdir()} == {
+        "case", "perfusion", "maps", "figure.png", "fidelity", "demo.json",
+    }  # fmt: skip
+    assert f"perfusion          {out / 'perfusion' / 'figure.png'}" in printed
+    assert (out / "perfusion" / "figure.png").is_file()
+    assert "DSC AIF            119 1/s, 5.67 s" in printed
+    assert "The AIF is a joke." in printed
+    assert json.loads((out / "perfusion" / "run.json").read_text()) == {
+        "series": [str(out / "case" / "DSC.nii.gz")],
+        "given": ["DSC_brain_mask_true.nii.gz", "DSC_NAWM_true.nii.gz"],
+    }
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file() and path.name != "demo.json"}
 
     assert main([*arguments, "--json"]) == 0
@@ -358,6 +375,7 @@ def test_the_demo_and_its_repetition(capsys, quick_demo, tmp_path):
     assert result["output"] == str(out / "maps-2")
     assert result["fidelity"]["report"] == str(out / "fidelity-2" / "report.html")
     assert result["case"] == str(out / "case")
+    assert result["perfusion"]["quality"]["numbers"]["aif_peak"] == 119
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
     assert main([*arguments, "--seed", "2"]) == 0  # another patient goes elsewhere
@@ -382,8 +400,16 @@ def test_the_demo_leaves_other_folders_alone(tmp_path):
     assert demo_folder(out, settings) == tmp_path / "demo-3"
     (out / "demo.json").write_text(json.dumps(settings))
     assert demo_folder(out, settings) == out
-    (out / "case").mkdir()  # a patient of whom files are missing cannot be used, and is not removed either
+    patient = Case("old", {Role.T1: out / "case" / "T1.nii.gz"}, simulated=True)
+    patient.write(out / "case")  # a patient of whom files are missing cannot be used, and is not removed either
     assert demo_folder(out, settings) == tmp_path / "demo-3"
+    (out / "case" / "T1.nii.gz").touch()  # nor can one without a DSC series, of an older version
+    assert demo_folder(out, settings) == tmp_path / "demo-3"
+    patient = Case("new", patient.files | {Role.DSC: out / "case" / "DSC.nii.gz"}, simulated=True)
+    patient.write(out / "case", overwrite=True)
+    assert demo_folder(out, settings) == tmp_path / "demo-3"
+    (out / "case" / "DSC.nii.gz").touch()
+    assert demo_folder(out, settings) == out
     (out / "demo.json").write_text("{")
     assert demo_folder(out, settings) == tmp_path / "demo-3"
 

@@ -68,6 +68,36 @@ def test_the_residual_does_not_train_the_global_module():
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in network.local_module.parameters())
 
 
+def test_features_of_the_global_module_reach_the_local_one_but_no_gradient_comes_back():
+    torch.manual_seed(5)
+    network = TwoStageNetwork(dataclasses.replace(SMALL, context=True))
+    torch.nn.init.normal_(network.local_module.head.weight)
+    x = torch.randn(1, SMALL.inputs, 16, 16)
+    plain = network(x)
+    plain.residual.square().sum().backward()
+    assert all(p.grad is None for p in network.global_module.parameters())
+    assert network.local_module.context.weight.grad.abs().max() > 0
+    with torch.no_grad():
+        network.local_module.context.weight.zero_()
+    assert not torch.allclose(network(x).residual, plain.residual)
+    torch.testing.assert_close(network(x).global_map, plain.global_map)
+    without = {name for name in network.state_dict() if not name.startswith("local_module.context")}
+    assert without == set(TwoStageNetwork(SMALL).state_dict())
+
+
+def test_a_map_is_made_from_features_and_style():
+    """encode, style and synthesise are the steps of forward; w alone decides when the features are fixed."""
+    torch.manual_seed(6)
+    module = TwoStageNetwork(SMALL).global_module
+    x, z = torch.randn(2, SMALL.inputs, 16, 16), torch.randn(2, SMALL.latent)
+    skips, pooled = module.encode(x)
+    assert [tuple(skip.shape[1:]) for skip in skips] == [(4, 8, 8), (6, 4, 4), (8, 2, 2)]
+    image, features = module.synthesise_with_features(skips, module.style(pooled, z))
+    torch.testing.assert_close(image, module(x, z))
+    assert features.shape == (2, 4, 8, 8)
+    assert not torch.allclose(module.synthesise(skips, module.style(pooled, -z)), image)
+
+
 def test_latent_and_noise_change_the_map_only_when_given():
     torch.manual_seed(2)
     module = TwoStageNetwork(SMALL).global_module.eval()

@@ -1,268 +1,292 @@
-"""Training: configuration, losses against independent references, sampling, and a run of a few steps."""
+"""`hiersynth train` as a user runs it: every stage and method, interrupted, begun anew, planned, refused."""
 
 import json
-import math
+import shlex
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage
-from skimage.metrics import structural_similarity
+import yaml
 
-from HierSynthLib.case import SEQUENCES, Role
-from HierSynthLib.errors import InputError, OutputError
+from HierSynthLib.cli import main
+from HierSynthLib.progress import Silent
 from HierSynthLib.synthesis.model import load_model
-from HierSynthLib.synthesis.networks import NetworkConfig
-from HierSynthLib.synthesis.package import METADATA
-from HierSynthLib.synthesis.pipeline import Maps
-from Training import losses
-from Training.augmentation import augment
-from Training.config import AugmentationConfig, TrainingConfig, read_config
-from Training.dataset import Patient, SliceSampler, low_pass
-from Training.export import interval_factor, measure
-from Training.train import Ema, TrainingDivergedError, global_loss, run_stage, train
+from HierSynthLib.volume import read_volume
+from Testing.training_toys import same_weights, toy_config, toy_patient
+from Training.config import settings_of
+from Training.datasets.loading import Patients
+from Training.engine.monitor import read_metrics
 
-FEW_STEPS = """
-name: few-steps
-spacing_mm: [3, 3, 3]
-slice_step: 1
-data: {phantoms: 1, held_out: 1, first_seed: 40, grades: [high], size: small}
-network: {slices: 3, global_channels: [8, 12], local_channels: [6, 8], style: 8, latent: 2}
-global_stage: {steps: 12, batch: 4, rate: 0.002}
-local_stage: {steps: 8, batch: 4, rate: 0.002}
-joint_stage: {steps: 2, batch: 4, rate: 0.0002}
-"""
+METHOD = {
+    "network": {"slices": 3, "refiner_channels": [4, 6]},
+    "losses": {"crop": 16, "patches": [8], "r1_every": 8, "path_length": 0.1},
+    "adversary": {"channels": [4, 6], "residual_channels": [4, 6], "patch_channels": 4},
+    "validation": {"every": 50, "patients": 1},
+    "checkpoint_every": 1000,
+    "log_every": 10,
+}
 
 
-def config_file(folder: Path, text: str) -> Path:
+def stage(steps, rate=0.002):
+    return {"steps": steps, "batch": 4, "rate": rate}
+
+
+FIFTY = METHOD | {
+    "global_stage": stage(50),
+    "local_stage": stage(50),
+    "joint_stage": stage(50, 0.0002),
+    "refiner_stage": stage(50),
+}
+SINGLE = {
+    "losses": METHOD["losses"],
+    "adversary": METHOD["adversary"],
+    "validation": METHOD["validation"],
+    "global_stage": stage(30),
+    "local_stage": stage(15),
+    "joint_stage": stage(5),
+    "log_every": 10,
+    "checkpoint_every": 1000,
+}
+
+
+@pytest.fixture(autouse=True)
+def toy_data(monkeypatch):
+    """Patients from memory instead of simulated or read ones, which have tests of their own."""
+
+    def load(config, cache, workers, *, reporter):
+        reporter.progress("patients", 1.0)
+        numbers = {"train": range(3), "validation": range(10, 12), "calibration": [20], "test": [30, 31]}
+        made = {name: [toy_patient(n) for n in found] for name, found in numbers.items()}
+        return Patients(**made, cohort="phantoms", simulated=True)
+
+    monkeypatch.setattr("Training.train.load_patients", load)
+
+
+def config_file(folder: Path, **changes) -> Path:
     path = folder / "config.yaml"
-    path.write_text(text)
+    path.write_text(yaml.safe_dump(settings_of(toy_config(**changes))))
     return path
 
 
-def test_the_shipped_config_is_valid():
-    config = read_config(Path(__file__).parents[2] / "Training" / "configs" / "demo.yaml")
-    assert config.name == "hiersynth-demo"
-    assert config.network.global_channels == (32, 64, 128, 160)
+def run(*arguments: object) -> int:
+    return main(["train", *map(str, arguments)])
+
+
+def losses(folder: Path, stage: str) -> dict[int, float]:
+    return {
+        step: value
+        for step, at, name, value in read_metrics(folder / "metrics.csv")
+        if (at, name) == (stage, "generator/total")
+    }
+
+
+def test_fifty_steps_of_every_stage(tmp_path, capsys, small_case):
+    config, out = config_file(tmp_path, **FIFTY), tmp_path / "run"
+    assert run("--config", config, "--out", out, "--device", "cpu") == 0
+    printed = capsys.readouterr()
+    assert f"Model package: {out / 'toy'}" in printed.out
+    for name, first in (("global", 1), ("local", 51), ("joint", 101), ("refiner", 151)):
+        values = losses(out, name)
+        assert list(values) == [first + 9 + 10 * n for n in range(5)]
+        assert all(np.isfinite(value) for value in values.values())
+        assert f"{name} stage (50 steps)" in printed.err
+    assert np.mean(list(losses(out, "global").values())[-2:]) < 0.9 * losses(out, "global")[10]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "checkpoints",
+        "curve.png",
+        "metrics.csv",
+        "toy",
+        "training.json",
+    ]
+    command = [
+        "synthesize",
+        str(small_case),
+        "--model",
+        str(out / "toy"),
+        "--out",
+        str(tmp_path / "maps"),
+        "--no-register",
+    ]
+    assert main([*command, "--device", "cpu"]) == 0
+    found = read_volume(tmp_path / "maps" / "CBV_synthetic.nii.gz").array
+    assert found.max() > 0
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("method", ["monolith", "pix2pix", "unet", "no_local"])
+def test_fifty_steps_of_every_other_method(tmp_path, capsys, method):
+    config, out = config_file(tmp_path, method=method, name=f"toy-{method}", **SINGLE), tmp_path / "run"
+    assert run("--config", config, "--out", out, "--device", "cpu", "--json") == 0
+    package = Path(json.loads(capsys.readouterr().out)["package"])
+    assert package == out / f"toy-{method}"
+    stages = {row[1] for row in read_metrics(out / "metrics.csv")}
+    assert len(stages) == 1
+    values = list(losses(out, stages.pop()).values())
+    assert len(values) == 5, "as many steps as all stages of HierSynth together"
+    assert values[-1] < values[0]
+    model = load_model(package)
+    expected = toy_config(method=method).network_settings()
+    assert {key: list(v) if isinstance(v, tuple) else v for key, v in vars(model.options).items()} == {
+        key: list(v) if isinstance(v, tuple) else v for key, v in expected.items()
+    }
+
+
+SHORT = {
+    "global_stage": {"steps": 4},
+    "local_stage": {"steps": 3},
+    "joint_stage": {"steps": 0},
+    **{k: METHOD[k] for k in ("losses", "adversary")},
+}
+
+
+def test_interrupted_by_the_cluster_and_gone_on(tmp_path, capsys, monkeypatch):
+    config = config_file(tmp_path, **SHORT, checkpoint_every=100)
+    assert run("--config", config, "--out", tmp_path / "whole", "--device", "cpu") == 0
+    from HierSynthLib.commands.terminal import Display
+
+    original, seen = Display.progress, []
+
+    def progress(self, what, fraction):
+        seen.append(what)
+        if what.startswith("local") and len([w for w in seen if w.startswith("local")]) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        original(self, what, fraction)
+
+    monkeypatch.setattr(Display, "progress", progress)
+    capsys.readouterr()
+    out = tmp_path / "run"
+    assert run("--config", config, "--out", out, "--device", "cpu") == 130
+    said = capsys.readouterr().err
+    assert "Stopped after step 6; the same command goes on from there." in said
+    assert not (out / "toy").exists()
+    monkeypatch.undo()
+    monkeypatch.setattr("Training.train.load_patients", _load_again)
+    assert run("--config", config, "--out", out, "--device", "cpu") == 0
+    first, second = (load_model(folder / "toy").network for folder in (tmp_path / "whole", out))
+    assert same_weights(first, second)
+    assert "Stopped" not in capsys.readouterr().err
+
+
+def _load_again(config, cache, workers, *, reporter):
+    numbers = {"train": range(3), "validation": range(10, 12), "calibration": [20], "test": [30, 31]}
+    return Patients(
+        **{name: [toy_patient(n) for n in found] for name, found in numbers.items()},
+        cohort="phantoms",
+        simulated=True,
+    )
+
+
+def test_a_package_is_never_replaced_and_an_old_run_is_kept_aside(tmp_path, capsys):
+    config, out = config_file(tmp_path, **SHORT), tmp_path / "run"
+    assert run("--config", config, "--out", out, "--device", "cpu") == 0
+    before = (out / "metrics.csv").read_bytes()
+    assert run("--config", config, "--out", out, "--device", "cpu") == 1
+    assert "exists already" in capsys.readouterr().err
+    (out / "toy").rename(tmp_path / "first")
+    other = ["--config", config, "--out", out, "--device", "cpu", "--seed", "5"]
+    assert run(*other) == 1
+    said = capsys.readouterr().err
+    assert "made with other settings: seed is 1 there and 5 here" in said
+    assert json.loads((out / "training.json").read_text())["seed"] == 1, "the record of the old run stays"
+    assert run(*other, "--fresh") == 0
+    assert (out / "previous-1" / "metrics.csv").read_bytes() == before
+    assert (out / "previous-1" / "checkpoints").is_dir()
+    weights = [load_model(folder).network for folder in (tmp_path / "first", out / "toy")]
+    assert not same_weights(*weights)
+    (out / "toy").rename(tmp_path / "second")
+    assert run(*other, "--fresh") == 0
+    assert same_weights(weights[1], load_model(out / "toy").network), "the same seed trains the same weights"
+    assert (out / "previous-2").is_dir()
+
+
+def test_the_card_names_the_command_without_places(tmp_path, monkeypatch):
+    config = config_file(tmp_path, **SHORT)
+    words = ["train", "--config", str(config), "--out", str(tmp_path / "Dr Smith"), "--device", "cpu", "--name", "mine"]
+    monkeypatch.setattr("sys.argv", ["hiersynth", *words])
+    assert main(words) == 0
+    card = (tmp_path / "Dr Smith" / "mine" / "docs" / "README.md").read_text()
+    assert (
+        f"`{shlex.join(['hiersynth', 'train', '--config', 'config.yaml', '--out', 'DIR'])} --device cpu --name mine`"
+        in card
+    )
+    assert "Smith" not in card
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("arguments", "words"),
     [
-        ("global_stages: {steps: 1}", "Did you mean 'global_stage'"),
-        ("losses: {l2: 1}", "unknown setting 'l2'"),
-        ("seed: yes", "seed: int expected"),
-        ("seed: -1", "negative"),
-        ("network: {slices: [3]}", "network: slices"),
-        ("spacing_mm: 3", "a list expected"),
-        ("spacing_mm: [3]", "three values"),
-        ("data: 3", "settings expected"),
-        ("- a\n- b", "no settings"),
-        ("network: {slices: 4}", "'slices' is even"),
-        ("network: {spatial_dims: 3}", "three-dimensional"),
-        ("network: {sequences: 3}", "'sequences' must be 4"),
-        ("data: {phantoms: 0}", "at least 1"),
-        ("local_stage: {batch: 0}", "at least 1"),
-        ("seed: [1", "not valid YAML"),
+        (["--config", "nonesuch"], "there is no such configuration"),
+        (["--config", "compare/unett"], "Did you mean 'compare/unet'"),
+        (["--config", "tiny", "--data", "upen-gbm"], "upenn-gbm"),
+        (["--config", "tiny", "--data", "bids"], "folder"),
+        (["--config", "tiny", "--device", "tpu"], "--device"),
+        (["--config", "tiny", "--workers", "0"], "--workers"),
     ],
 )
-def test_config_errors_name_the_setting(tmp_path, text, words):
-    with pytest.raises(InputError) as caught:
-        read_config(config_file(tmp_path, text))
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
+def test_mistakes_on_the_command_line(tmp_path, capsys, arguments, words):
+    assert run(*arguments, "--out", tmp_path / "run") in (1, 2)
+    said = capsys.readouterr().err.strip()
+    assert words in said
+    assert "\n" not in said
+    assert not (tmp_path / "run").exists()
 
 
-def test_config_that_is_missing(tmp_path):
-    with pytest.raises(InputError, match=r"absent\.yaml"):
-        read_config(tmp_path / "absent.yaml")
+def test_a_file_in_the_place_of_the_folder(tmp_path, capsys):
+    (tmp_path / "run").write_text("")
+    assert run("--config", "tiny", "--out", tmp_path / "run") == 1
+    assert "is a file" in capsys.readouterr().err
 
 
-def test_ssim_loss_equals_scikit_image():
-    random = np.random.default_rng(0)
-    target = ndimage.gaussian_filter(random.random((48, 40)), 2) * 6
-    prediction = target + random.normal(0, 0.2, target.shape)
-    _, full = structural_similarity(
-        target, prediction, data_range=6.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
-    )
-    mask = np.zeros_like(target)
-    mask[10:38, 10:30] = 1  # away from the border, where the two pad differently
-    tensors = [torch.from_numpy(a)[None, None] for a in (prediction, target, mask)]
-    # scikit-image truncates its Gaussian at 3.5 σ, here it ends at 3 σ.
-    assert losses.ssim_loss(*tensors).item() == pytest.approx(1 - full[mask > 0].mean(), abs=2e-3)
+def test_without_the_training_package_one_line_says_so(tmp_path, capsys, monkeypatch):
+    import sys
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "Training"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "Training", None)
+    assert run("--config", "tiny", "--out", tmp_path / "run") == 1
+    said = capsys.readouterr().err
+    assert "Training is not installed here" in said
+    assert "pip install" in said
 
 
-def test_gaussian_filter_equals_scipy():
-    image = np.random.default_rng(1).random((30, 20))
-    expected = ndimage.gaussian_filter(image, 2.0, truncate=3.0, mode="constant")
-    result = losses.gaussian_filter(torch.from_numpy(image)[None, None], 2.0)[0, 0].numpy()
-    np.testing.assert_allclose(result, expected, atol=1e-12)
+def test_a_dry_run_prints_the_report_and_the_stages_and_trains_nothing(tmp_path, capsys):
+    config = config_file(tmp_path, **SHORT, data={"phantoms": 2, "validation": 1, "calibration": 1, "test": 1})
+    assert run("--config", config, "--out", tmp_path / "run", "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert "global: 4 steps × 4 slices, rate 0.002 (generator " in printed
+    assert "local: 3 steps × 4 slices" in printed
+    assert "joint" not in printed
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert run("--config", config, "--out", tmp_path / "run", "--dry-run", "--json") == 0
+    fields = json.loads(capsys.readouterr().out)
+    network = sum(p.numel() for p in _network().parameters())
+    assert fields["parameters"] == network
+    assert [row["stage"] for row in fields["stages"]] == ["global", "local"]
+    assert fields["errors"] == []
 
 
-def test_laplace_scale_loss_is_least_at_the_mean_absolute_error():
-    error = torch.from_numpy(np.random.default_rng(2).laplace(0, 0.7, (1, 1, 100, 100)))
-    mask = torch.ones_like(error)
-    values = {
-        b: losses.laplace_scale_loss(error, torch.full_like(error, math.log(b)), mask).item()
-        for b in np.arange(0.3, 1.5, 0.01)
-    }
-    assert min(values, key=values.get) == pytest.approx(error.abs().mean().item(), abs=0.01)
+def _network():
+    from Training.train import make_network
+
+    return make_network(toy_config(**SHORT), torch.device("cpu"))
 
 
-def test_focal_frequency_loss_of_one_wave():
-    """A single cosine of amplitude a has two spectral lines of power a²·N/4 each; the weight of both is 1."""
-    n = 16
-    wave = torch.cos(2 * math.pi * 3 * torch.arange(n) / n).expand(n, n)[None, None] * 0.5
-    loss = losses.focal_frequency_loss(wave, torch.zeros_like(wave)).item()
-    assert loss == pytest.approx(2 * (0.5**2 * n * n / 4) / (n * n), rel=1e-5)
+def test_a_reporter_of_a_program_is_told_everything(tmp_path):
+    from Training.train import train
 
+    class Listener(Silent):
+        def __init__(self):
+            super().__init__()
+            self.heard = []
 
-def test_weighted_l1():
-    value = losses.weighted_l1(torch.tensor([1.0, 5.0]), torch.tensor([0.0, 0.0]), torch.tensor([3.0, 1.0]))
-    assert value.item() == pytest.approx((3 * 1 + 5) / 4)
+        def progress(self, what, fraction):
+            self.heard.append((what, fraction))
 
-
-def test_low_pass_of_a_constant_brain_is_constant_up_to_its_edge():
-    brain = np.zeros((20, 20, 20), bool)
-    brain[5:15, 5:15, 5:15] = True
-    result = low_pass(np.full(brain.shape, 2.0, np.float32), brain, np.array([2.0, 2.0, 2.0]))
-    np.testing.assert_allclose(result[brain], 2.0, atol=1e-4)
-    assert (result[~brain] == 0).all()
-
-
-def simple_patient(shape=(16, 16, 6)) -> Patient:
-    random = np.random.default_rng(5)
-    brain = np.zeros(shape, bool)
-    brain[2:-2, 2:-2, 1:-1] = True
-    lesion = np.zeros(shape, bool)
-    lesion[5:8, 5:8, 3] = True
-    sequences = {role: (random.normal(size=shape) * brain).astype(np.float32) for role in SEQUENCES}
-    cbv = (random.random(shape) * brain).astype(np.float32)
-    return Patient(0, sequences, brain, lesion, cbv, cbv)
-
-
-def test_the_sampler_keeps_input_and_target_together():
-    """The first sequence is made equal to the target, so they must stay equal through padding and mirroring."""
-    patient = simple_patient()
-    patient = Patient(
-        0, {**patient.sequences, Role.T1: patient.cbv}, patient.brain, patient.lesion, patient.cbv, patient.cbv
-    )
-    config = TrainingConfig(network=NetworkConfig(slices=3), slice_step=1)
-    batch = SliceSampler([patient, simple_patient((10, 20, 5))], config, multiple=8, seed=0).draw(20)
-    assert batch.x.shape == (20, 4 * 3 + 5, 16, 24)
-    own = np.abs(batch.x[:, 1] - batch.cbv[:, 0]).reshape(20, -1).max(axis=1)
-    assert (own == 0).sum() >= 5, "slices of the first patient"
-    np.testing.assert_array_equal(batch.x[:, -1], batch.brain[:, 0])
-    assert (batch.lesion * (1 - batch.brain) == 0).all()
-    assert (batch.lesion.reshape(20, -1).max(axis=1) > 0).mean() > 0.4
-
-
-def test_augmentation_keeps_zeros_and_one_sequence():
-    network = NetworkConfig(slices=3)
-    x = torch.randn(64, network.inputs, 8, 8)
-    x[:, 12:16] = 1
-    x[:, 15] = 0  # ADC is not there
-    x[:, 9:12] = 0
-    x[:, :9, :2] = 0
-    x[:, -1] = 1
-    result = augment(x, network, AugmentationConfig(dropout=0.9), torch.Generator().manual_seed(0))
-    kept = result[:, 12:16, 0, 0]
-    assert (kept.sum(dim=1) >= 1).all()
-    assert (kept[:, 3] == 0).all()
-    assert kept[:, :3].mean() < 0.6
-    assert (result[:, :9, :2] == 0).all()
-    for m in range(4):
-        present = result[:, 3 * m : 3 * m + 3].abs().amax(dim=(1, 2, 3)) > 0
-        assert torch.equal(present, kept[:, m] > 0)
-    assert torch.equal(result[:, -1], x[:, -1])
-    plain = AugmentationConfig(gain=0, offset=0, noise=0, dropout=0)
-    assert torch.equal(augment(x, network, plain, torch.Generator()), x)
-
-
-def test_the_factor_makes_the_interval_cover():
-    random = np.random.default_rng(7)
-    patient = simple_patient((40, 40, 20))
-    final = patient.cbv + random.laplace(0, 0.6, patient.cbv.shape).astype(np.float32)
-    half_width = np.full(patient.cbv.shape, -0.3 * math.log(0.2), np.float32)
-    maps = Maps(final, final + 1, final * 0, half_width, 0.8, torch.device("cpu"))
-    factor = interval_factor([maps], [patient])
-    assert factor == pytest.approx(2.0, rel=0.03), "the errors are twice as wide as the scale says"
-    scores = measure(maps, patient, factor)
-    assert scores["coverage of the 80% interval"] == pytest.approx(0.8, abs=0.005)
-    assert scores["MAE, brain (nrCBV)"] == pytest.approx(0.6, rel=0.03)
-    inside = final[patient.lesion].mean() / patient.cbv[patient.lesion].mean()
-    assert scores["mean synthetic / mean true nrCBV, lesion"] == pytest.approx(inside, rel=1e-5)
-    assert interval_factor([], []) == 1.0
-
-
-def test_the_average_follows_the_weights():
-    from HierSynthLib.synthesis.networks import TwoStageNetwork
-
-    network = TwoStageNetwork(NetworkConfig(slices=1, global_channels=(4, 4), local_channels=(4, 4), style=4, latent=1))
-    average = Ema(network, 0.5)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(1.0)
-    before = [p.clone() for p in average.network.parameters()]
-    average.update(network)
-    decay = min(0.5, 2 / 11)
-    for old, new in zip(before, average.network.parameters(), strict=True):
-        torch.testing.assert_close(new, old + (1 - decay))
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A training of a few steps: folder and configuration."""
-    folder = tmp_path_factory.mktemp("training")
-    config = read_config(config_file(folder, FEW_STEPS))
-    return train(config, folder / "run", workers=1), config, folder
-
-
-def test_a_few_steps_make_a_verified_package(run):
-    package, config, _ = run
-    model = load_model(package)
-    assert model.network.config == config.network
-    metadata = json.loads((package / METADATA).read_text())
-    assert metadata["hiersynth"]["uncertainty_scale"] > 0
-    card = (package / "docs" / "README.md").read_text()
-    assert "simulated" in card
-    assert "MAE, brain (nrCBV) |" in card
-
-
-def test_the_same_seed_trains_the_same_weights(run, capsys):
-    package, config, folder = run
-    first = load_model(package).network.state_dict()
-    with pytest.raises(OutputError, match="exists already"):
-        train(config, folder / "run", workers=1)
-    package.rename(folder / "first")
-    again = load_model(train(config, folder / "run", workers=1)).network.state_dict()
-    assert all(torch.equal(value, again[name]) for name, value in first.items())
-
-
-def test_training_lowers_the_loss(run, capsys):
-    _, config, folder = run
-    import dataclasses
-
-    longer = dataclasses.replace(
-        config, global_stage=dataclasses.replace(config.global_stage, steps=75), local_stage=type(config.local_stage)()
-    )
-    train(dataclasses.replace(longer, name="longer"), folder / "run", workers=1)
-    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("global")]
-    values = [float(line[line.index("loss") + 1]) for line in lines]
-    assert values[-1] < 0.8 * values[0]
-
-
-def test_a_loss_that_is_no_number_stops_the_training():
-    config = TrainingConfig(
-        network=NetworkConfig(slices=1, global_channels=(4, 4), local_channels=(4, 4)), slice_step=1
-    )
-    from HierSynthLib.synthesis.networks import TwoStageNetwork
-
-    patient = simple_patient()
-    patient.sequences[Role.T1][...] = np.nan
-    network = TwoStageNetwork(config.network)
-    stage = type(config.global_stage)(steps=3, batch=2, rate=0.1)
-    sampler = SliceSampler([patient], config, 8, 0)
-    with pytest.raises(TrainingDivergedError, match="step 1"):
-        run_stage("global", network, network.global_module, global_loss, stage, sampler, config)
+    listener = Listener()
+    train(toy_config(**SHORT), tmp_path, device="cpu", reporter=listener)
+    fractions = [fraction for _, fraction in listener.heard]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] > 0.95
+    assert {"patients", "global stage (4 steps)", "calibrating", "measuring"} <= {what for what, _ in listener.heard}

@@ -94,7 +94,7 @@ def roc(values: Column, is_high: Sequence[bool]) -> Roc:
     counts = high.size, low.size
     if min(counts) < FEWEST_PER_GRADE:
         return Roc(Estimate(None, n=sum(counts), note=_too_few(*counts)), *counts)
-    by_high, by_low = _placements(high, low)
+    by_high, by_low = placements(high, low)
     auc = float(by_high.mean())
     variance = float(by_high.var(ddof=1) / high.size + by_low.var(ddof=1) / low.size)
     if variance == 0:
@@ -113,15 +113,31 @@ def compare_auc(first: Column, second: Column, is_high: Sequence[bool]) -> AucTe
     n = len(high) + len(low)
     if min(len(high), len(low)) < FEWEST_PER_GRADE:
         return AucTest(n, note=_too_few(len(high), len(low)))
-    placements = [_placements(high[:, map_], low[:, map_]) for map_ in (0, 1)]
-    difference = float(placements[0][0].mean() - placements[1][0].mean())
-    spread = [np.cov(np.stack([pair[group] for pair in placements]), ddof=1) for group in (0, 1)]
-    covariance = spread[0] / len(high) + spread[1] / len(low)
+    aucs, covariance = delong_covariance(high, low)
+    difference = float(aucs[0] - aucs[1])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     if variance <= 1e-12:
         return AucTest(n, difference, note="Both maps rank the patients alike, so there is nothing to test.")
     z = difference / math.sqrt(variance)
     return AucTest(n, difference, z, float(2 * stats.norm.sf(abs(z))))
+
+
+def delong_covariance(high: Values, low: Values) -> tuple[Values, Values]:
+    """AUCs of several values of the same patients, and their covariance.
+
+    Args:
+        high: (high-grade patients, k values).
+        low: (low-grade patients, k).
+
+    Returns:
+        (k,) AUCs and (k, k) covariance.
+
+    Source: DeLong, DeLong & Clarke-Pearson, Biometrics 1988;44:837.
+    """
+    pairs = [placements(high[:, one], low[:, one]) for one in range(high.shape[1])]
+    by_high, by_low = (np.stack([pair[group] for pair in pairs]) for group in (0, 1))
+    covariance = np.atleast_2d(np.cov(by_high)) / len(high) + np.atleast_2d(np.cov(by_low)) / len(low)
+    return by_high.mean(axis=1), covariance
 
 
 def threshold_agreement(first: Column, second: Column, threshold: float) -> Kappa:
@@ -161,7 +177,7 @@ def _groups(values: Column, is_high: Sequence[bool]) -> tuple[Values, Values]:
     return array[known & grades], array[known & ~grades]
 
 
-def _placements(high: Values, low: Values) -> tuple[Values, Values]:
+def placements(high: Values, low: Values) -> tuple[Values, Values]:
     """For each high-grade patient the share of low-grade ones below it, and the other way round; ties count half."""
     both = stats.rankdata(np.concatenate([high, low]))
     by_high = (both[: high.size] - stats.rankdata(high)) / low.size

@@ -1,0 +1,63 @@
+"""Exports of a closed study: long CSV with codebook, iMRMC, MRMCaov, REDCap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from HierSynthLib.errors import InputError
+from HierSynthLib.files import atomic_folder
+from HierSynthLib.progress import Part, Reporter
+from HierSynthLib.reader_study.analysis.data import load
+from HierSynthLib.reader_study.analysis.readings import Readings
+from HierSynthLib.reader_study.exports.long import long_files
+from HierSynthLib.reader_study.exports.mrmc import imrmc_files, mrmcaov_files
+from HierSynthLib.reader_study.exports.redcap import redcap_files
+
+FORMATS: Mapping[str, Callable[[Readings], dict[str, str]]] = {
+    "long": long_files,
+    "imrmc": imrmc_files,
+    "mrmcaov": mrmcaov_files,
+    "redcap": redcap_files,
+}
+"""Name of a format → what makes its files: name of the file → text."""
+
+
+def export_study(folder: Path, key_path: Path, out: Path, formats: Sequence[str], reporter: Reporter) -> list[Path]:
+    """Export a closed study, unblinded by its key.
+
+    Args:
+        folder: of the study.
+        key_path: its key.
+        out: new or empty folder, written whole or not at all.
+        formats: of `FORMATS`.
+        reporter: told about the progress.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: a format is unknown, the study is not closed, the key is not its own, or a format has nothing to
+            export.
+        OutputError: the folder is not empty or cannot be written.
+        Cancelled: by the reporter.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        raise InputError(
+            f"The format '{unknown[0]}' is unknown." if unknown else "No format is chosen.",
+            f"Choose {', '.join(FORMATS)}.",
+        )
+    readings = load(folder, key_path, Part(reporter, 0.0, 0.7))
+    texts: dict[str, str] = {}
+    for number, name in enumerate(dict.fromkeys(formats)):
+        reporter.progress("export", 0.7 + 0.3 * number / len(formats))
+        texts |= FORMATS[name](readings)
+    with atomic_folder(out) as temporary:
+        for name, text in texts.items():
+            (temporary / name).write_text(text, encoding="utf-8", newline="")
+    reporter.progress("export", 1.0)
+    return [Path(out) / name for name in texts]
+
+
+__all__ = ["FORMATS", "export_study"]

@@ -1,0 +1,114 @@
+"""ROC ratings for programs that analyse multi-reader multi-case studies: iMRMC and MRMCaov."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from HierSynthLib.errors import InputError
+from HierSynthLib.fidelity.report.output import file_part
+from HierSynthLib.reader_study.analysis.diagnosis import Diagnosis, diagnoses
+from HierSynthLib.reader_study.analysis.readings import Readings
+from HierSynthLib.reader_study.exports.cells import cell, csv_lines
+
+# iMRMC splits its lines at commas and knows no quotes; "truth" is its own word.
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
+_TRUTH = "truth"
+
+
+def imrmc_files(study: Readings) -> dict[str, str]:
+    """For each diagnosis an .imrmc file for the program and a .csv with a heading for its R package.
+
+    A row is readerID, caseID, modalityID, score; the rows whose reader and modality are "truth" hold 0 or 1 for each
+    case.
+
+    Args:
+        study: closed, with its key.
+
+    Returns:
+        Name of the file → text.
+
+    Raises:
+        InputError: there is no diagnosis with truth and confidence.
+
+    Source: https://github.com/DIDSR/iMRMC (input files; data of the R package).
+    """
+    files = {}
+    for found in _diagnoses(study):
+        rows = [*_truth_rows(found), *_score_rows(found)]
+        stem = f"imrmc-{_stem(found)}"
+        header = [
+            f"Study {_neutral(study.identifier)}: {_neutral(found.question.id)} in mode {_neutral(found.mode)}",
+            *(["SIMULATED READERS"] if study.simulated_readers else []),
+            *(["SIMULATED PATIENTS"] if study.simulated_cases else []),
+            f"NR: {len(found.scores.readers)}",
+            f"N0: {int((~found.positive).sum())}",
+            f"N1: {int(found.positive.sum())}",
+            f"NM: {len(found.scores.arms)}",
+            "BEGIN DATA:",
+        ]
+        files[f"{stem}.imrmc"] = "\n".join([*header, *(",".join(row) for row in rows)]) + "\n"
+        files[f"{stem}.csv"] = csv_lines(["readerID", "caseID", "modalityID", "score"], rows)
+    return files
+
+
+def mrmcaov_files(study: Readings) -> dict[str, str]:
+    """For each diagnosis a CSV with the columns reader, treatment, case, truth (1 positive) and rating.
+
+    Args:
+        study: closed, with its key.
+
+    Returns:
+        Name of the file → text.
+
+    Raises:
+        InputError: there is no diagnosis with truth and confidence.
+
+    Source: https://github.com/brian-j-smith/MRMCaov (data sets of the package).
+    """
+    headings = ["reader", "treatment", "case", "truth", "rating"]
+    files = {}
+    for found in _diagnoses(study):
+        truth = {
+            _neutral(case): "1" if positive else "0"
+            for case, positive in zip(found.scores.cases, found.positive, strict=True)
+        }
+        rows = [[reader, arm, case, truth[case], score] for reader, case, arm, score in _score_rows(found)]
+        files[f"mrmcaov-{_stem(found)}.csv"] = csv_lines(headings, rows)
+    return files
+
+
+def _diagnoses(study: Readings) -> list[Diagnosis]:
+    found = diagnoses(study)
+    if not found:
+        raise InputError(
+            "The study has no diagnosis with a confidence and a known truth, so there is nothing to export for ROC.",
+            "Leave out the formats imrmc and mrmcaov, or add the truth to the cases before a study is made.",
+        )
+    return found
+
+
+def _truth_rows(found: Diagnosis) -> Iterator[list[str]]:
+    for case, positive in zip(found.scores.cases, found.positive, strict=True):
+        yield [_TRUTH, _neutral(case), _TRUTH, "1" if positive else "0"]
+
+
+def _score_rows(found: Diagnosis) -> Iterator[list[str]]:
+    """Readers × cases × arms that have a score."""
+    scores = found.scores
+    for r, reader in enumerate(scores.readers):
+        for c, case in enumerate(scores.cases):
+            for a, arm in enumerate(scores.arms):
+                value = scores.values[a, c, r]
+                if np.isfinite(value):
+                    yield [_neutral(reader), _neutral(case), _neutral(arm), cell(float(value))]
+
+
+def _stem(found: Diagnosis) -> str:
+    return f"{file_part(found.question.id)}-{file_part(found.mode)}"
+
+
+def _neutral(name: str) -> str:
+    return _UNSAFE.sub("_", name)

@@ -1,0 +1,183 @@
+"""The images of a study: every arm of a case on one grid, within one mask, range and precision, in equal files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from HierSynthLib.case import SEQUENCES, Case, Role
+from HierSynthLib.errors import InputError
+from HierSynthLib.fidelity.report.alignment import align
+from HierSynthLib.fidelity.report.subject import (
+    ACQUIRED,
+    TRUE,
+    Choices,
+    Subject,
+    SyntheticMap,
+    describe_subject,
+    open_synthetic,
+)
+from HierSynthLib.preparation.grid import Grid, resample
+from HierSynthLib.progress import Reporter
+from HierSynthLib.reader_study.protocol import Arm, DisplaySettings, Protocol
+from HierSynthLib.volume import Volume, read_volume, write_volume
+
+Matrix = NDArray[np.float64]
+
+WHOLE_SUPPORT = 0.999
+"""Share of a resampled voxel that must lie where an arm has values, so that no arm fades at its rim (design value)."""
+
+FILE_TIME = 946684800
+"""1 January 2000: the time of every image file, s since 1970, so that it tells nothing."""
+
+_NAMED_ROLES = {Role.CBV_ACQUIRED: ACQUIRED, Role.CBV_TRUE: TRUE}
+_REGISTER = {"auto": None, "files": False, "register": True}
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A volume and how it is brought to the common space.
+
+    Attributes:
+        volume: of the file.
+        transform: (4, 4) maps a RAS point (mm) of the common space to the volume's; identity where they are the same.
+    """
+
+    volume: Volume
+    transform: Matrix
+
+
+def arm_file(arm: Arm, case: Case, folder: Path) -> Path:
+    """The file, or the folder of a synthesis, that an arm means for a case.
+
+    Raises:
+        InputError: the case lacks it.
+    """
+    if arm.source in list(Role):
+        path = case.files.get(Role(arm.source))
+        if path is None:
+            raise InputError(f"The case {case.id} has no {arm.source} for the arm {arm.name}.", "Leave the case out.")
+    elif "{id}" in arm.source:
+        path = Path(arm.source.replace("{id}", case.id))
+    else:
+        path = folder / arm.source
+    if not path.exists():
+        raise InputError(f"Case {case.id}, arm {arm.name}: {path} does not exist.", "Correct the arm's source.")
+    return path
+
+
+def place_case(
+    case: Case, folder: Path, protocol: Protocol, roles: Sequence[str], reporter: Reporter
+) -> tuple[dict[str, Placed], dict[str, Volume]]:
+    """Read the maps and sources of a case and bring them into one space.
+
+    Args:
+        case: of the patient.
+        folder: of the case.
+        protocol: with arms.
+        roles: of the images shown beside.
+        reporter: told about a registration.
+
+    Returns:
+        Arm → placed map, and role → source with an affine (rigidly moved) in the common space.
+
+    Raises:
+        InputError: something is missing or cannot be read.
+    """
+    files = {arm.name: arm_file(arm, case, folder) for arm in protocol.arms}
+    named = {arm.name: _NAMED_ROLES[Role(arm.source)] for arm in protocol.arms if arm.source in _NAMED_ROLES}
+    maps = {name: open_synthetic(name, path) for name, path in files.items() if name not in named}
+    subject = _subject(case, maps, roles)
+    placements = {each.map: each for each in align(subject, _REGISTER[protocol.align], reporter)}
+
+    def transform(name: str) -> Matrix:
+        placement = placements.get(name)
+        return np.eye(4) if placement is None or placement.transform is None else np.asarray(placement.transform)
+
+    placed = {
+        name: Placed(
+            _single(read_volume(maps[name].path if name in maps else path), path), transform(named.get(name, ""))
+        )
+        for name, path in files.items()
+    }
+    sources = {}
+    for role in roles:
+        volume = _single(read_volume(case.files[Role(role)]), case.files[Role(role)])
+        sources[role] = Volume(volume.array, np.linalg.inv(transform(role)) @ volume.affine)
+    return placed, sources
+
+
+def equalise(placed: Mapping[str, Placed], display: DisplaySettings) -> tuple[dict[str, NDArray[np.float32]], Matrix]:
+    """Bring the maps of a case onto one grid, and make them alike in everything but what they show.
+
+    The grid is that of the map with the largest voxels; finer maps are smoothed to its resolution. Outside the voxels
+    where every map has values, all are 0; inside, values are clipped to `step`–`ceiling` and rounded to `step`.
+
+    Args:
+        placed: arm → map, at least two.
+        display: ceiling and step, nrCBV.
+
+    Returns:
+        Arm → (I, J, K) float32 array, and the (4, 4) affine that all share.
+
+    Raises:
+        InputError: the maps have no place in common.
+    """
+    grid = _coarsest(placed.values())
+    values, inside = {}, np.ones(grid.shape, bool)
+    for name, each in placed.items():
+        array = np.nan_to_num(each.volume.array.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        support = ndimage.binary_fill_holes(array != 0).astype(np.float32)
+        values[name], share = (
+            resample(source, each.volume.affine, grid.shape, grid.affine, transform=each.transform)
+            for source in (array, support)
+        )
+        inside &= share >= WHOLE_SUPPORT
+    if not inside.any():
+        raise InputError(
+            "The maps of the arms have no voxel in common.", 'They may lie in other coordinates; try "align: register".'
+        )
+    counts = round(display.ceiling / display.step)
+    for name, array in values.items():
+        steps = np.clip(np.rint(array.astype(np.float64) / display.step), 1, counts)
+        values[name] = np.where(inside, steps * display.step, 0.0).astype(np.float32)
+    return values, grid.affine
+
+
+def write_image(path: Path, array: NDArray[Any], affine: Matrix) -> None:
+    """Write an image without any description, with the time that all images have."""
+    write_volume(Volume(array, affine), path)
+    os.utime(path, (FILE_TIME, FILE_TIME))
+
+
+def _subject(case: Case, maps: Mapping[str, SyntheticMap], roles: Sequence[str]) -> Subject:
+    """What `align` needs: the space is that of the first map that is no role of the case, or else of the anatomy."""
+    space = next(iter(maps.values()), None)
+    if space is None:
+        anatomy = next((case.files[role] for role in SEQUENCES if role in case.files), None)
+        if anatomy is None:
+            anatomy = next(iter(case.files.values()))
+        space = SyntheticMap("space", anatomy)
+    also = tuple(Role(role) for role in roles)
+    return describe_subject(case, [space], Choices(also=also))
+
+
+def _single(volume: Volume, path: Path) -> Volume:
+    if volume.array.ndim == 4:
+        raise InputError(f"{path} has {volume.frames} frames; a map or image has one.", "Give a 3-D volume.")
+    return volume if volume.array.ndim == 3 else Volume(volume.array[:, :, None], volume.affine)
+
+
+def _coarsest(placed: Iterable[Placed]) -> Grid:
+    """The grid of the map with the largest voxels, its axes along right, anterior and superior."""
+    largest = max(placed, key=lambda each: abs(np.linalg.det(each.volume.affine[:3, :3])))
+    affine = np.linalg.inv(largest.transform) @ largest.volume.affine
+    i, j, k = largest.volume.array.shape
+    return Grid((i, j, k), affine).canonical()

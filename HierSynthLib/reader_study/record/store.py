@@ -1,0 +1,135 @@
+"""Reading and appending to an open record: what has been done, and one transaction per event."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from HierSynthLib.errors import InputError, OutputError
+from HierSynthLib.reader_study.record.answers import is_closed
+from HierSynthLib.reader_study.record.database import explained, open_record, writing
+from HierSynthLib.reader_study.record.events import Clock, Event, append, canonical, head, read_anchor, write_anchor
+from HierSynthLib.reader_study.study import RECORD_FILE, Study
+
+CREATED, CLOSED, RECOVERED = "created", "closed", "recovered"
+SIGNED_IN, SIGNED_OUT = "signed_in", "signed_out"
+ANSWERED, AMENDED, SUBMITTED, SKIPPED = "answered", "amended", "submitted", "skipped"
+OVERRIDDEN = "washout_overridden"
+
+
+def create_record(folder: Path, study: Study, clock: Clock) -> None:
+    """Make the record of a new study: its first event holds the SHA-256 of study.json.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with open_record(folder, create=True) as connection:
+        with writing(connection):
+            event = append(connection, "", CREATED, {"study": study.id, "study_sha256": study.sha256}, clock())
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    write_anchor(folder, event, durable=True)
+
+
+class Store:
+    """An open record of one study, with the checks that every writer makes."""
+
+    def __init__(self, connection: sqlite3.Connection, study: Study, clock: Clock) -> None:
+        self.connection, self.study, self.clock = connection, study, clock
+
+    def require_fitting(self) -> None:
+        """Raise `InputError` when study.json is not the one that the record began with, or the record lost its end."""
+        first = self.connection.execute("SELECT body FROM events WHERE seq = 1").fetchone()
+        if first is None or json.loads(first[0]).get("study_sha256") != self.study.sha256:
+            raise InputError(
+                "study.json was changed after the study began: form, protocol and schedule are fixed.",
+                "Restore the original file. For another form or more cases create a new study.",
+            )
+        require_anchored(self.connection, self.study.folder)
+
+    def append(
+        self,
+        reader: str,
+        kind: str,
+        body: Mapping[str, Any],
+        *,
+        check: Callable[[], None] | None = None,
+        then: Callable[[Event], None] | None = None,
+    ) -> Event:
+        """Write one event and what follows from it in one transaction, durable on return.
+
+        Args:
+            reader: code, or "".
+            kind: see `Event`.
+            body: see `Event`.
+            check: raises when the event must not be written; runs inside the transaction.
+            then: writes more into the same transaction.
+
+        Raises:
+            InputError: the study is closed, or `check` says no.
+            OutputError: it cannot be written; nothing of it is then.
+        """
+        with explained(self.study.folder / RECORD_FILE), writing(self.connection):
+            if is_closed(self.connection):
+                raise InputError("The study is closed.", "Nothing can be added to its record.")
+            if check is not None:
+                check()
+            event = append(self.connection, reader, kind, body, self.clock())
+            if then is not None:
+                then(event)
+        with contextlib.suppress(OutputError):  # the event is safe without it
+            write_anchor(self.study.folder, event, durable=kind in (SIGNED_OUT, CLOSED))
+        return event
+
+    def last_of(self, reader: str, *kinds: str) -> Event | None:
+        """The last event of a reader of some kinds."""
+        marks = ", ".join("?" for _ in kinds)
+        query = f"SELECT * FROM events WHERE reader = ? AND kind IN ({marks}) ORDER BY seq DESC LIMIT 1"  # noqa: S608
+        row = self.connection.execute(query, (reader, *kinds)).fetchone()
+        return None if row is None else Event(*row)
+
+    def submitted(self, reader: str) -> set[int]:
+        """The positions that a reader has submitted."""
+        rows = self.connection.execute("SELECT position FROM submissions WHERE reader = ?", (reader,))
+        return {position for (position,) in rows}
+
+    def skipped(self, reader: str) -> set[int]:
+        """The positions that a reader has skipped at least once."""
+        rows = self.connection.execute("SELECT body FROM events WHERE reader = ? AND kind = ?", (reader, SKIPPED))
+        return {int(json.loads(body)["position"]) for (body,) in rows}
+
+
+def require_anchored(connection: sqlite3.Connection, folder: Path) -> None:
+    """Raise `InputError` when events that were written are not there any more, or others."""
+    noted = read_anchor(folder)
+    if noted is None:
+        return
+    row = connection.execute("SELECT hash FROM events WHERE seq = ?", (noted[0],)).fetchone()
+    if row is not None and row[0] == noted[1]:
+        return
+    last = head(connection)
+    what = "ends" if row is None else "has other contents"
+    raise InputError(
+        f"The record {what} at event {last.seq if last else 0}; event {noted[0]} was written before.",
+        "Restore a copy of record.sqlite. After a power cut: 'hiersynth study recover' notes the loss and goes on.",
+    )
+
+
+def insert_answer(connection: sqlite3.Connection, event: Event, body: Mapping[str, Any]) -> None:
+    """Write the row of an answer that an event tells of."""
+    connection.execute(
+        "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            event.seq, event.reader, body["session"], body["position"], body["presentation"], body["item"],
+            canonical(body["value"]), event.at, body["active_s"], body["idle_s"], body["amendment_of"], body["reason"],
+            int(body["training"]),
+        ),
+    )  # fmt: skip
+
+
+def insert_submission(connection: sqlite3.Connection, event: Event, position: int) -> None:
+    """Write the row of a submission that an event tells of."""
+    connection.execute("INSERT INTO submissions VALUES (?, ?, ?)", (event.reader, position, event.seq))

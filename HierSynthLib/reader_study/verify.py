@@ -1,0 +1,222 @@
+"""Whether a record is what was written: every event, every answer, its end, and the images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from HierSynthLib.errors import HierSynthError, InputError
+from HierSynthLib.progress import Reporter, Silent
+from HierSynthLib.reader_study.record import store as kinds
+from HierSynthLib.reader_study.record.database import open_record
+from HierSynthLib.reader_study.record.events import (
+    CLOCK_SET_BACK,
+    START,
+    Event,
+    all_events,
+    canonical,
+    chain_hash,
+    read_anchor,
+)
+from HierSynthLib.reader_study.study import Study
+
+_CHUNK = 1 << 20
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found.
+
+    Attributes:
+        problems: sentences, each an alteration or a loss; empty for a record that is whole.
+        notes: sentences about what readers of the results should know: amendments, overrides, clock, recoveries.
+        events, answers: how many there are.
+        receipt: "number:hash" of the last event.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    events: int = 0
+    answers: int = 0
+    receipt: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was found."""
+        return not self.problems
+
+
+def verify_record(
+    folder: Path, receipts: Sequence[str] = (), *, images: bool = True, reporter: Reporter | None = None
+) -> Verification:
+    """Check everything that can be checked without the key.
+
+    Found are: an event or answer that was edited, deleted, inserted or moved; an end that was cut off, as far as the
+    anchor or a receipt tells; a study.json or image that was changed. Not found is a record that was made anew as a
+    whole together with its anchor and study.json, unless a receipt was kept elsewhere.
+
+    Args:
+        folder: of the study.
+        receipts: what readers were given when they signed out, "number:hash".
+        images: whether to read every image.
+        reporter: told about the progress.
+
+    Raises:
+        InputError: there is no study or record, or a receipt is none.
+    """
+    study, expected = Study.read(folder), [_receipt(receipt) for receipt in receipts]
+    problems: list[str] = []
+    with open_record(folder, readonly=True) as connection:
+        try:
+            (state,) = connection.execute("PRAGMA integrity_check").fetchone()
+            problems += [] if state == "ok" else [f"The file is damaged: {state}."]
+            events = list(all_events(connection))
+            problems += _chain_problems(events)
+            problems += _answer_problems(connection, events)
+            problems += _submission_problems(connection, events)
+        except sqlite3.DatabaseError as error:
+            return Verification([f"The file is damaged: {error}."])
+    problems += _end_problems(folder, events, expected)
+    problems += _study_problems(study, events)
+    if images:
+        problems += _image_problems(study, reporter or Silent())
+    count = sum(event.kind in (kinds.ANSWERED, kinds.AMENDED) for event in events)
+    receipt = f"{events[-1].seq}:{events[-1].hash}" if events else ""
+    return Verification(problems, _notes(events), len(events), count, receipt)
+
+
+def _chain_problems(events: Sequence[Event]) -> Iterator[str]:
+    previous = START
+    for place, event in enumerate(events, start=1):
+        if event.seq != place:
+            yield f"Event {place} is missing or its number was changed (found {event.seq})."
+            return
+        if event.previous != previous:
+            yield f"Event {event.seq} does not follow the one before it: something was inserted, removed or moved."
+        if chain_hash(*event[:6]) != event.hash:
+            yield f"Event {event.seq} ({event.kind}) was changed."
+        previous = event.hash
+    if not events:
+        yield "The log is empty."
+
+
+def _answer_problems(connection: sqlite3.Connection, events: Sequence[Event]) -> Iterator[str]:
+    found = {row[0]: row[1:] for row in connection.execute("SELECT * FROM answers")}
+    told = {event.seq: _answer_of(event) for event in events if event.kind in (kinds.ANSWERED, kinds.AMENDED)}
+    yield from _differences("answers", found, told)
+
+
+def _answer_of(event: Event) -> tuple[Any, ...]:
+    body = _body(event)
+    names = ("session", "position", "presentation", "item")
+    return (
+        event.reader,
+        *(body.get(name) for name in names),
+        canonical(body.get("value")),
+        event.at,
+        *(body.get(name) for name in ("active_s", "idle_s", "amendment_of", "reason")),
+        int(bool(body.get("training"))),
+    )
+
+
+def _submission_problems(connection: sqlite3.Connection, events: Sequence[Event]) -> Iterator[str]:
+    found = {row[0]: row[1:] for row in connection.execute("SELECT event, reader, position FROM submissions")}
+    told = {e.seq: (e.reader, _body(e).get("position")) for e in events if e.kind == kinds.SUBMITTED}
+    yield from _differences("submissions", found, told)
+
+
+def _differences(table: str, found: dict[int, Any], told: dict[int, Any]) -> Iterator[str]:
+    for seq in sorted(found.keys() | told.keys()):
+        if seq not in found:
+            yield f"The row of event {seq} was removed from {table}."
+        elif seq not in told:
+            yield f"There is a row {seq} of {table} that the log does not tell of."
+        elif found[seq] != told[seq]:
+            yield f"The row of event {seq} in {table} is not the one that the log tells of."
+
+
+def _end_problems(folder: Path, events: Sequence[Event], receipts: list[tuple[int, str]]) -> Iterator[str]:
+    try:
+        anchor = read_anchor(folder)
+    except InputError as error:
+        yield error.message
+        anchor = None
+    else:
+        if anchor is None:
+            yield "record.anchor is missing: whether the end of the log was cut off cannot be told."
+    hashes = {event.seq: event.hash for event in events}
+    known = [("a receipt", receipt) for receipt in receipts] + ([("the anchor", anchor)] if anchor else [])
+    for name, (seq, expected) in known:
+        if seq not in hashes:
+            yield f"The end of the log was cut off: {name} knows event {seq}, the last is {len(events)}."
+        elif hashes[seq] != expected:
+            yield f"Event {seq} is another one than {name} says: the log was made anew."
+
+
+def _study_problems(study: Study, events: Sequence[Event]) -> Iterator[str]:
+    if events and _body(events[0]).get("study_sha256") != study.sha256:
+        yield "study.json was changed after the study began."
+
+
+def _image_problems(study: Study, reporter: Reporter) -> Iterator[str]:
+    wrong = []
+    for number, (image, expected) in enumerate(study.checksums.items()):
+        reporter.progress("images", number / len(study.checksums))
+        path = study.image_file(image)
+        if not path.is_file():
+            wrong.append(f"{path.name} is missing")
+        elif image_checksum(image, path) != expected:
+            wrong.append(f"{path.name} was changed")
+    if wrong:
+        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        yield f"Images: {', '.join(wrong[:_SHOWN])}{more}."
+
+
+def image_checksum(image: str, path: Path) -> str:
+    """SHA-256 of the neutral id followed by the file: equal files of hidden duplicates have different ones."""
+    state = hashlib.sha256(image.encode())
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def _notes(events: Sequence[Event]) -> list[str]:
+    words = {
+        kinds.AMENDED: "Answers amended after submission",
+        kinds.OVERRIDDEN: "Sessions begun before the washout was over",
+        kinds.SKIPPED: "Positions put off",
+        CLOCK_SET_BACK: "Clock set back",
+        kinds.RECOVERED: "Recoveries after a loss",
+    }
+    counts = Counter(event.kind for event in events)
+    return [f"{text}: {counts[kind]}." for kind, text in words.items() if counts[kind]]
+
+
+def _body(event: Event) -> dict[str, Any]:
+    try:
+        body = json.loads(event.body)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _receipt(text: str) -> tuple[int, str]:
+    number, _, digest = text.strip().partition(":")
+    if not number.isdigit() or len(digest) != len(START):
+        raise InputError(f"{text!r} is no receipt.", "A receipt is the line NUMBER:HASH that a reader got at the end.")
+    return int(number), digest
+
+
+def require_whole(folder: Path) -> None:
+    """Raise `HierSynthError` with the first problem of a record that is not whole; images are not read."""
+    problems = verify_record(folder, images=False).problems
+    if problems:
+        raise HierSynthError(problems[0], "Run 'hiersynth study verify' to see everything, and restore a copy.")

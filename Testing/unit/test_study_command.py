@@ -1,0 +1,145 @@
+"""`hiersynth study` from the cases to the closed study, as the documentation tells it."""
+
+import json
+
+import pytest
+import yaml
+
+from HierSynthLib.cli import main
+from HierSynthLib.folders import resources_folder
+from HierSynthLib.reader_study.key import Key
+from HierSynthLib.reader_study.study import Study
+from Testing.reader_studies import make_study, plan, some_answer, write_case
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command; returns its exit code, stdout and stderr."""
+
+    def call(*arguments):
+        code = main(["study", *map(str, arguments)])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return call
+
+
+def test_the_main_path(run, tmp_path):
+    for number in (1, 2, 3):
+        write_case(tmp_path / "cases", number)
+    protocol = tmp_path / "protocol.yaml"
+    modes = [
+        {"kind": kind, "sources": ["T1"], "washout_days": 0} for kind in ("single", "side_by_side", "turing", "roi")
+    ]
+    protocol.write_text(yaml.safe_dump(plan(modes=modes, readers=["R1"], duplicates=0.3)))
+    study = tmp_path / "study"
+    code, out, _ = run("create", tmp_path / "cases", "--protocol", protocol, "--out", study, "--json")
+    assert code == 0
+    assert json.loads(out)["presentations"] == {"R1": 4 * 2 + 4 + 4 * 2 + 4 * 2}
+    key = tmp_path / "study-key.json"
+    assert Key.read(key).study == "small"
+    form, slots = Study.read(study).form, Study.read(study).slots("R1")
+    for slot in slots:
+        code, out, _ = run("next", study, "--reader", "R1", "--json")
+        place = json.loads(out)
+        assert (code, place["position"], place["mode"]) == (0, slot.position, slot.presentation.mode)
+        given = [f"{i['id']}={as_text(some_answer(form.item(i['id']), slot))}" for i in place["items"]]
+        options = [word for each in given for word in ("--item", each)]
+        code, out, err = run("answer", study, "--reader", "R1", *options, "--submit", "--json")
+        assert code == 0, err
+    assert json.loads(out)["finished"]
+    receipt = json.loads(out)["receipt"]
+    code, out, _ = run("status", study)
+    assert "28 of 28" in out
+    assert "complete" in out
+    assert run("verify", study, "--receipt", receipt)[0] == 0
+    assert run("close", study)[0] == 0
+    code, _, err = run("next", study, "--reader", "R1")
+    assert code == 1
+    assert "closed" in err
+
+
+def as_text(value):
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def test_reading_by_hand_is_readable_and_neutral(run, tmp_path):
+    study = make_study(tmp_path, 2, modes=["side_by_side"]).folder
+    code, out, err = run("next", study, "--reader", "R1")
+    assert code == 0
+    assert "R1, session 1: 0 of 2 done" in out
+    assert "left " in out
+    assert "better: Which? [left left, none none, right right] = open" in out
+    code, out, err = run("answer", study, "--reader", "R1", "--item", "better=none", "--item", "remark=2")
+    assert code == 0
+    assert 'better: Which? [left left, none none, right right] = "none"' in out
+    assert 'remark: Remarks = "2"' in out
+    run("answer", study, "--reader", "R1", "--submit")
+    assert run("amend", study, "--reader", "R1", "--item", "better=left", "--reason", "typing")[0] == 0
+    code, out, _ = run("skip", study, "--reader", "R1", "--reason", "interrupted")
+    assert code == 0
+    code, out, _ = run("sign-out", study, "--reader", "R1")
+    receipt = out.split()[1]
+    code, out, err = run("verify", study, "--receipt", receipt)
+    assert code == 0
+    assert "Answers amended after submission: 1." in out
+    assert not any(word in out + err for word in ("gadolinium", "zebrafish", "patient-"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["next", "STUDY", "--reader", "R9"], "no reader R9"),
+        (["answer", "STUDY", "--reader", "R1", "--item", "quality"], "not NAME=VALUE"),
+        (["answer", "STUDY", "--reader", "R1", "--item", "quality=9"], "Choose one of 1, 2, 3, 4, 5"),
+        (["answer", "STUDY", "--reader", "R1", "--submit"], "no answer yet"),
+        (["close", "STUDY"], "Not everything is read"),
+        (["verify", "STUDY", "--receipt", "3:x"], "no receipt"),
+        (["recover", "STUDY", "--reason", "x"], "Nothing is lost"),
+        (["merge", "STUDY", "STUDY", "--out", "OUT", "--take", "R1=x"], "no number"),
+        (["status", "OUT"], "no study.json"),
+    ],
+)
+def test_a_mistake_is_one_line(run, tmp_path, arguments, words):
+    study = make_study(tmp_path, 1).folder
+    places = {"STUDY": study, "OUT": tmp_path / "out"}
+    code, out, err = run(*(places.get(each, each) for each in arguments))
+    assert code == 1
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+    assert out == ""
+
+
+def test_an_altered_record_ends_in_an_error(run, tmp_path):
+    study = make_study(tmp_path, 1).folder
+    next((study / "images").iterdir()).unlink()
+    code, out, err = run("verify", study)
+    assert code == 1
+    assert "is missing" in out
+    assert "THE RECORD IS NOT WHOLE" in out
+    assert "1 problem" in err
+
+
+def test_washout_is_refused_and_overridden_on_the_command_line(run, tmp_path):
+    study = make_study(tmp_path, 1).folder
+    run("next", study, "--reader", "R1")
+    assert run("answer", study, "--reader", "R1", "--item", "quality=3", "--item", "certain=50", "--submit")[0] == 0
+    code, _, err = run("next", study, "--reader", "R1")
+    assert code == 1
+    assert "28 days after the same cases" in err
+    assert run("next", study, "--reader", "R1", "--override-washout", "pilot")[0] == 0
+    assert run("answer", study, "--reader", "R1", "--item", "quality=3")[0] == 0
+
+
+def test_the_shipped_example_fits_the_shipped_form(run, tmp_path):
+    for number in (1, 2):
+        write_case(tmp_path / "cases", number)
+    example = yaml.safe_load((resources_folder() / "StudyForms" / "example-protocol.yaml").read_text("utf-8"))
+    example["arms"][1]["source"] = "made/map.nii.gz"  # these cases have no true map
+    protocol = tmp_path / "protocol.json"
+    protocol.write_text(json.dumps(example))
+    code, _, err = run("create", tmp_path / "cases", "--protocol", protocol, "--out", tmp_path / "study")
+    assert code == 0, err
+    assert {slot.presentation.mode for slot in Study.read(tmp_path / "study").slots("R2")} == {
+        "single", "side_by_side", "turing", "roi",
+    }  # fmt: skip

@@ -1,0 +1,367 @@
+"""The training loop: rates, averaged weights, accumulation, divergence, what is trained, what is written."""
+
+import csv
+import dataclasses
+import math
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import structural_similarity
+
+from HierSynthLib.errors import Cancelled, InputError, OutputError
+from HierSynthLib.progress import Silent
+from Testing.training_toys import ToyObjective, run_toy, same_weights, toy_config, toy_patient, toy_trainer
+from Training.engine.ema import Ema
+from Training.engine.interrupts import interruptible
+from Training.engine.loop import TrainingDivergedError
+from Training.engine.monitor import Monitor, draw_curve, picture_grid, read_metrics
+from Training.engine.schedule import FLOOR, generator_for, rate_factor
+from Training.engine.validation import Validator, model_settings
+from Training.train import make_network
+
+
+def test_the_rate_rises_then_falls_like_a_cosine():
+    steps = 1000
+    assert rate_factor(1, steps) == pytest.approx(1 / 50)
+    assert rate_factor(25, steps) == pytest.approx(0.5)
+    assert rate_factor(50, steps) == 1.0
+    half = FLOOR + (1 - FLOOR) / 2
+    assert rate_factor(501, steps) == pytest.approx(half)
+    assert rate_factor(1000, steps) == pytest.approx(FLOOR, abs=1e-4)
+    assert rate_factor(1, 5) == 1.0, "a stage that is too short for a rise has none"
+
+
+def test_what_is_random_depends_on_every_part_of_the_name_and_on_nothing_else():
+    cpu = torch.device("cpu")
+    draw = [torch.rand(3, generator=generator_for(cpu, *parts)) for parts in ((1, "a", 2), (1, "a", 3), (2, "a", 2))]
+    assert not torch.equal(draw[0], draw[1])
+    assert not torch.equal(draw[0], draw[2])
+    torch.rand(5)
+    assert torch.equal(draw[0], torch.rand(3, generator=generator_for(cpu, 1, "a", 2)))
+    assert torch.equal(torch.nn.functional.dropout(torch.ones(9)), _dropped_again())
+
+
+def _dropped_again() -> torch.Tensor:
+    """The same mask as after the draw above: the global generator was seeded alike."""
+    generator_for(torch.device("cpu"), 1, "a", 2)
+    return torch.nn.functional.dropout(torch.ones(9))
+
+
+def test_the_average_is_the_recursion_written_out():
+    network = torch.nn.Linear(2, 2)
+    average = Ema(network, 0.5)
+    expected = [p.detach().clone() for p in network.parameters()]
+    for update in range(1, 8):
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.add_(1.0)
+        average.update(network)
+        decay = min(0.5, (1 + update) / (10 + update))
+        expected = [decay * e + (1 - decay) * p.detach() for e, p in zip(expected, network.parameters(), strict=True)]
+    for mean, value in zip(average.network.parameters(), expected, strict=True):
+        torch.testing.assert_close(mean.detach(), value)
+    assert not any(parameter.requires_grad for parameter in average.network.parameters())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A whole run of the toy: trainer, facts, folder."""
+    folder = tmp_path_factory.mktemp("toy")
+    config = toy_config(global_stage={"steps": 40, "rate": 0.01}, local_stage={"steps": 9})
+    trainer, facts = run_toy(folder, config)
+    return trainer, facts, folder
+
+
+def test_training_lowers_the_loss(finished):
+    _, _, folder = finished
+    values = [
+        value
+        for _, stage, name, value in read_metrics(folder / "metrics.csv")
+        if (stage, name) == ("first", "generator/l1")
+    ]
+    assert len(values) == 40
+    assert np.mean(values[-5:]) < 0.7 * np.mean(values[:5])
+
+
+def test_the_best_weights_of_the_last_stage_are_exported(finished):
+    trainer, facts, folder = finished
+    rows = [
+        row for row in read_metrics(folder / "metrics.csv") if row[2] == "validation/roi_ssim" and row[1] == "second"
+    ]
+    assert [step for step, *_ in rows] == [43, 46, 49]
+    best = max(rows, key=lambda row: row[3])
+    assert (facts["step"], facts["measure"]) == (best[0], pytest.approx(best[3]))
+    again = trainer.validator.measure(trainer.network.eval(), torch.device("cpu"))
+    assert again["roi_ssim"] == pytest.approx(facts["measure"], rel=1e-6)
+
+
+def test_only_the_last_checkpoints_are_kept(finished):
+    trainer, _, folder = finished
+    assert trainer.store.steps() == [48, 49]
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["step-00000048", "step-00000049"]
+
+
+def test_metrics_are_a_table_that_other_programs_read(finished):
+    _, _, folder = finished
+    with (folder / "metrics.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    rates = [float(row["value"]) for row in rows if (row["stage"], row["name"]) == ("first", "generator/rate")]
+    np.testing.assert_allclose(rates, [0.01 * rate_factor(step, 40) for step in range(1, 41)])
+    totals = {row["step"]: float(row["value"]) for row in rows if row["name"] == "generator/total"}
+    parts = [row for row in rows if row["name"] in ("generator/l1", "generator/scale")]
+    for step, total in totals.items():
+        assert total == pytest.approx(sum(float(row["value"]) for row in parts if row["step"] == step))
+
+
+def test_the_curve_is_a_picture(finished):
+    from PIL import Image
+
+    _, _, folder = finished
+    with Image.open(draw_curve(folder)) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert pixels.shape[0] > 400
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20, "axes and curves, not an empty page"
+
+
+def test_parts_of_a_batch_give_the_step_of_the_whole_batch(tmp_path):
+    whole, _ = run_toy(tmp_path / "whole", toy_config())
+    config = toy_config(global_stage={"accumulate": 2}, local_stage={"accumulate": 4})
+    parts, _ = run_toy(tmp_path / "parts", config)
+    for one, other in zip(whole.network.parameters(), parts.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    for what in ("/total", "norm, generator", "norm, extra"):
+        rows = [
+            [row[3] for row in read_metrics(tmp_path / name / "metrics.csv") if row[2].endswith(what)]
+            for name in ("whole", "parts")
+        ]
+        assert len(rows[0]) >= 11
+        np.testing.assert_allclose(rows[0], rows[1], rtol=1e-3)
+
+
+SEEN: list[tuple[bool, bool]] = []
+
+
+class Frozen(ToyObjective):
+    """Trains the local module only, and looks at which parameters the engine left trainable."""
+
+    def groups(self):
+        first = super().groups()[0]
+        return [first._replace(parameters=list(self._modules["network"].local_module.parameters()))]
+
+    def losses(self, group, batch, step, generator):
+        network = self._modules["network"]
+        SEEN.append(
+            (
+                any(p.requires_grad for p in network.global_module.parameters()),
+                all(p.requires_grad for p in network.local_module.parameters()),
+            )
+        )
+        return super().losses(group, batch, step, generator)
+
+
+def test_what_is_in_no_group_is_not_changed(tmp_path):
+    config = toy_config(validation={"every": 0})
+    trainer, facts = run_toy(tmp_path, config, make=Frozen)
+    untrained = make_network(config, torch.device("cpu"))
+    assert same_weights(trainer.network.global_module, untrained.global_module)
+    assert not same_weights(trainer.network.local_module, untrained.local_module)
+    assert set(SEEN) == {(False, True)}
+    assert (facts["step"], facts["measure"]) == (11, None), "without validation the last weights are exported"
+
+
+class Diverging(ToyObjective):
+    """Its first term becomes what `bad` says in step 5 of the first stage."""
+
+    bad = math.nan
+
+    def losses(self, group, batch, step, generator):
+        terms = super().losses(group, batch, step, generator)
+        if group == "generator" and step == 5:
+            terms["l1"] = terms["l1"] * self.bad
+        return terms
+
+
+class Exploding(Diverging):
+    bad = math.inf
+
+
+@pytest.mark.parametrize(("kind", "word"), [(Diverging, "generator/l1 is nan"), (Exploding, "generator/l1 is inf")])
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(tmp_path, kind, word):
+    config = toy_config()
+    with pytest.raises(TrainingDivergedError) as caught:
+        run_toy(tmp_path, config, make=kind)
+    assert "first stage, step 5" in caught.value.message
+    assert word in caught.value.message
+    assert "checkpoint of step 4 is kept" in caught.value.message
+    assert "rate" in caught.value.hint
+    trainer = toy_trainer(tmp_path, config)
+    checkpoint = trainer.store.latest(Silent())
+    assert checkpoint.record["total"] == 4
+    assert all(bool(torch.isfinite(value).all()) for value in checkpoint.tensors.values())
+
+
+class NoGradient(Diverging):
+    """A finite loss whose gradient is not: √|x| at 0."""
+
+    def losses(self, group, batch, step, generator):
+        terms = ToyObjective.losses(self, group, batch, step, generator)
+        if group == "extra" and step == 3:
+            terms["root"] = (self._modules["extra"].value * 0).abs().sqrt()
+        return terms
+
+
+def test_a_gradient_that_is_no_number_stops_before_the_weights_are_changed(tmp_path):
+    trainer = toy_trainer(tmp_path, toy_config(), make=NoGradient)
+    with pytest.raises(TrainingDivergedError, match=r"step 3: extra/gradient is nan"):
+        trainer.run(None)
+    assert all(bool(torch.isfinite(p).all()) for p in trainer.network.parameters())
+
+
+def test_a_batch_that_cannot_be_divided_is_refused(tmp_path):
+    trainer = toy_trainer(tmp_path, toy_config())
+    trainer.world = dataclasses.replace(trainer.world, size=3)
+    with pytest.raises(InputError, match="4 slices cannot be divided into 3 equal parts"):
+        trainer.run(None)
+
+
+def test_bfloat16_trains_about_the_same(tmp_path):
+    plain, _ = run_toy(tmp_path / "plain", toy_config())
+    half, _ = run_toy(tmp_path / "half", toy_config(precision="bfloat16"))
+    assert not same_weights(plain.network, half.network)
+    losses = [
+        [row[3] for row in read_metrics(tmp_path / name / "metrics.csv") if row[2] == "generator/l1"]
+        for name in ("plain", "half")
+    ]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0.1)
+
+
+def test_validation_measures_as_scikit_image_does():
+    config = toy_config(validation={"slices": 8, "patients": 1})
+    network = make_network(config, torch.device("cpu")).eval()
+    patient = toy_patient(7)
+    validator = Validator([patient, toy_patient(8)], config, model_settings(config, simulated=True))
+    found = validator.measure(network, torch.device("cpu"))
+    with torch.inference_mode():
+        from Training.datasets.sampler import SliceSampler
+
+        sampler = SliceSampler([patient], config, network.stride, 0)
+        truth, made = np.zeros(patient.brain.shape, np.float32), np.zeros(patient.brain.shape, np.float32)
+        for k in np.flatnonzero(patient.brain.any(axis=(0, 1))):
+            pictures = sampler.pictures(patient, int(k))
+            # (18, 20) is padded to multiples of the stride, the same on both sides.
+            top, left = ((s - n) // 2 for s, n in zip(pictures["cbv"].shape[1:], patient.brain.shape[:2], strict=True))
+            window = (slice(top, top + 18), slice(left, left + 20))
+            made[:, :, k] = network(torch.from_numpy(pictures["x"])[None]).final[0, 0].numpy()[window]
+            truth[:, :, k] = pictures["cbv"][0][window]
+    made = np.clip(made, 0, 10) * patient.brain
+    assert found["roi_ssim"] == pytest.approx(_padded_ssim(truth, made)[patient.lesion].mean(), abs=1e-4)
+    assert found["mae"] == pytest.approx(np.abs(made - truth)[patient.brain].mean(), rel=1e-4)
+    x, y = made[patient.brain].astype(float), truth[patient.brain].astype(float)
+    ccc = 2 * np.cov(x, y, ddof=0)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+    assert found["ccc"] == pytest.approx(ccc, rel=1e-4)
+
+
+def _padded_ssim(truth, made):
+    """Scikit-image refuses volumes thinner than its window: continued by reflection, as our windows are."""
+    pad = 8
+    wide = [np.pad(a, pad, mode="symmetric") for a in (truth, made)]
+    _, full = structural_similarity(
+        *wide, data_range=6.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
+    )
+    return full[pad:-pad, pad:-pad, pad:-pad]
+
+
+def test_validation_on_a_slab_equals_the_same_slices_of_the_whole_patient():
+    """Neighbouring input slices lie outside the slab: they must be read, not be taken for missing."""
+    config = toy_config(network={"slices": 3}, validation={"slices": 3, "patients": 1})
+    network = make_network(config, torch.device("cpu")).eval()
+    patient = toy_patient(9)
+    settings = model_settings(config, simulated=True)
+    from HierSynthLib.synthesis.model import LoadedModel
+    from HierSynthLib.synthesis.pipeline import synthesise
+
+    model = LoadedModel.wrap(network, settings, torch.device("cpu"))
+    maps = synthesise(patient.sequences, patient.brain, model, torch.device("cpu"), Silent())
+    slab = (slice(None), slice(None), slice(1, 4))  # three slices around slice 2, the first widest one of the lesion
+    error = np.abs(maps.synthetic - patient.cbv)[slab][patient.brain[slab]].mean()
+    found = Validator([patient], config, settings).measure(network, torch.device("cpu"))
+    assert found["mae"] == pytest.approx(error, rel=1e-5)
+
+
+def test_a_patient_without_a_lesion_is_measured_in_the_whole_brain():
+    config = toy_config(validation={"slices": 8})
+    patient = toy_patient(3)
+    healthy = dataclasses.replace(patient, lesion=np.zeros_like(patient.lesion))
+    network, settings = make_network(config, torch.device("cpu")).eval(), model_settings(config, simulated=True)
+    brain = dataclasses.replace(patient, lesion=patient.brain)
+    found = [Validator([one], config, settings).measure(network, torch.device("cpu")) for one in (healthy, brain)]
+    assert found[0] == pytest.approx(found[1])
+    assert not Validator([], config, settings)
+
+
+def test_rows_of_a_killed_run_are_dropped_when_it_goes_on(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,stage,name,value\n1,a,x,0.5\n2,a,x,0.25\n3,a,x,0.1\n4,a,x")
+    monitor = Monitor(tmp_path, 2, False, Silent())
+    monitor.scalars(3, "a", {"x": 0.125})
+    monitor.close()
+    assert read_metrics(tmp_path / "metrics.csv") == [(1, "a", "x", 0.5), (2, "a", "x", 0.25), (3, "a", "x", 0.125)]
+
+
+def test_a_full_disk_is_explained(tmp_path):
+    monitor = Monitor(tmp_path, 0, False, Silent())
+    monitor._stream.close()
+    with Path("/dev/full").open("w") as full:
+        monitor._stream = full
+        with pytest.raises(OutputError, match=r"metrics\.csv could not be written: No space left") as caught:
+            monitor.scalars(1, "a", {"x": 1.0})
+        monitor.close()
+    assert "last checkpoint" in caught.value.hint
+
+
+def test_tensorboard_shows_the_same_values_and_a_picture(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run_toy(tmp_path, toy_config(tensorboard=True))
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    rows = {row[0]: row[3] for row in read_metrics(tmp_path / "metrics.csv") if row[1:3] == ("first", "generator/l1")}
+    shown = {event.step: event.value for event in events.Scalars("first/generator/l1")}
+    assert shown == pytest.approx(rows)
+    assert events.Tags()["images"] == ["first/acquired", "second/acquired"]
+
+
+def test_a_picture_has_anterior_on_top_and_the_patients_right_on_the_left():
+    maps = torch.zeros(2, 1, 4, 6)
+    maps[0, 0, 3, 5] = 3.0  # the right-most and most anterior voxel of a RAS map
+    grid = picture_grid({"map": maps, "signed": -maps})
+    assert grid.shape == (12, 8)
+    assert grid[0, 0] == pytest.approx(0.5)
+    assert grid[6, 0] == pytest.approx(0.0)
+    assert grid[7, 3] == pytest.approx(0.5), "a map with negative values is drawn around grey"
+
+
+def test_a_signal_stops_between_two_steps_with_a_checkpoint(tmp_path):
+    class Reporter(Silent):
+        calls = 0
+
+        def progress(self, stage, fraction):
+            self.calls += 1
+            if self.calls == 3:
+                signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with interruptible(Reporter()) as told, pytest.raises(Cancelled, match="Stopped after step 4"):
+        run_toy(tmp_path, toy_config(checkpoint_every=100), reporter=told)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert toy_trainer(tmp_path, toy_config(checkpoint_every=100)).store.steps() == [4]
+
+
+def test_a_second_interrupt_ends_at_once():
+    with interruptible(Silent()) as told:
+        signal.raise_signal(signal.SIGINT)
+        assert told.signals == [signal.SIGINT]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)

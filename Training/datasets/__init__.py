@@ -1,0 +1,1 @@
+"""Patients to train on: data sets, simulated patients, splits, preparation with a cache, slices in random order."""

@@ -1,0 +1,1 @@
+"""The training loop: steps, averaged weights, checkpoints, several processes, monitoring, validation."""

@@ -1,0 +1,1 @@
+"""Evaluation of models over a cohort: measures per patient, statistics, robustness, grading, report."""
