@@ -135,7 +135,8 @@ def test_the_shipped_example_fits_the_shipped_form(run, tmp_path):
     for number in (1, 2):
         write_case(tmp_path / "cases", number)
     example = yaml.safe_load((resources_folder() / "StudyForms" / "example-protocol.yaml").read_text("utf-8"))
-    example["arms"][1]["source"] = "made/map.nii.gz"  # these cases have no true map
+    example["arms"][1]["source"] = "made/map.nii.gz"
+    example["training_cases"] = ["patient-002"]
     protocol = tmp_path / "protocol.json"
     protocol.write_text(json.dumps(example))
     code, _, err = run("create", tmp_path / "cases", "--protocol", protocol, "--out", tmp_path / "study")

@@ -106,6 +106,7 @@ def _item(study: Readings, question: Question, mode: str) -> dict[str, Any]:
         "kind": question.kind,
         "mode": mode,
         "labels": list(question.labels),
+        "higher_is_better": question.higher_is_better,
         "categories": None if categories is None else list(categories),
         **distributions(ratings, categories),
         "agreement": {arm: _agreement(question, ratings, arm) for arm in ratings.arms},

@@ -136,7 +136,11 @@ class Readings:
         for question in self.questions:
             modes = self.asked_in(question)
             for mode in modes:
-                titled = question if len(modes) == 1 else replace(question, text=f"{question.text} ({mode})")
+                titled = (
+                    question
+                    if len(modes) == 1
+                    else replace(question, text=f"{question.text} ({mode.replace('_', ' ')})")
+                )
                 found.append((titled, mode))
         return found
 

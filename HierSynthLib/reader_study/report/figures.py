@@ -60,9 +60,8 @@ def ratings_figure(items: Sequence[Found], arms: Sequence[str], note: str) -> Fi
     axes.set_xlim(-100, 100)
     ticks = [-100, -50, 0, 50, 100]
     axes.set_xticks(ticks, [f"{abs(tick)}" for tick in ticks])
-    longest = max(items, key=lambda item: len(item["categories"]))
     handles = [axes.barh(0, 0, color=colour) for colour in colours]
-    labels = [_category(longest, number_) for number_ in range(most)]
+    labels = _categories(items, most)
     axes.legend(
         handles, labels, fontsize=_SMALL, ncols=most, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False
     )
@@ -233,7 +232,9 @@ def times_figure(entry: Found, arms: Sequence[str], note: str) -> Figure:
     """
     readers = list(entry["by_reader"])
     shown = [arm for arm in arms if arm in entry["arms"]]
-    figure, axes = _sheet(f"Active reading time, {entry['mode']}", len(readers) * len(shown) * 0.7, note)
+    figure, axes = _sheet(
+        f"Active reading time, {entry['mode'].replace('_', ' ')}", len(readers) * len(shown) * 0.7, note
+    )
     for place, reader in enumerate(readers):
         for shift, arm in enumerate(shown):
             found = entry["by_reader"][reader][arm]
@@ -269,12 +270,18 @@ def _whisker(axes: Axes, found: Found, y: float, colour: str, marker: str) -> No
 
 
 def _row_name(item: Found, arm: str, arms: Sequence[str]) -> str:
-    return f"{item['text']}: {arm}" if len(arms) > 1 else str(item["text"])
+    text = item["text"] if item["higher_is_better"] else f"{item['text']} (less is better)"
+    return f"{text}: {arm}" if len(arms) > 1 else str(text)
 
 
-def _category(item: Found, place: int) -> str:
-    value = f"{item['categories'][place]:g}"
-    return f"{value} {item['labels'][place]}" if place < len(item["labels"]) else value
+def _categories(items: Sequence[Found], most: int) -> list[str]:
+    """Numbers of the categories, with their words where all items have the same."""
+    longest = max(items, key=lambda item: len(item["categories"]))
+    values = [f"{value:g}" for value in longest["categories"]]
+    words = {tuple(item["labels"]) for item in items}
+    if len(words) > 1 or len(longest["labels"]) < most:
+        return values
+    return [f"{value} {label}" for value, label in zip(values, longest["labels"], strict=True)]
 
 
 def _below_middle(shares: np.ndarray[Any, Any]) -> float:
