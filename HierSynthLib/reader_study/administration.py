@@ -87,7 +87,7 @@ def recover_record(folder: Path, reason: str, *, clock: Clock = utc_now) -> str:
         A sentence on what was lost.
 
     Raises:
-        InputError: nothing is lost, or there is no reason.
+        InputError: nothing is lost, an event was changed rather than lost, or there is no reason.
     """
     if not reason.strip():
         raise InputError("A recovery needs a reason.", "Say what happened, for instance --reason 'power cut'.")
@@ -103,7 +103,7 @@ def recover_record(folder: Path, reason: str, *, clock: Clock = utc_now) -> str:
         with writing(connection):
             event = append(connection, "", kinds.RECOVERED, body, clock())
         write_anchor(folder, event, durable=True)
-    return f"Events {lost[0]} to {lost[1]} are lost." if lost else "Events were changed; the anchor was renewed."
+    return f"Events {lost[0]} to {lost[1]} are lost." if lost else "The damaged anchor was renewed."
 
 
 def _fits(connection: sqlite3.Connection, folder: Path) -> bool:
@@ -120,7 +120,9 @@ def _lost(folder: Path, last: int) -> list[int]:
         noted = read_anchor(folder)
     except InputError:
         return []
-    return [last + 1, noted[0]] if noted is not None and noted[0] > last else []
+    if noted is None or noted[0] <= last:
+        raise InputError("Events were changed, not lost.", "Restore a copy of record.sqlite.")
+    return [last + 1, noted[0]]
 
 
 def _reader_status(store: Store, reader: str) -> ReaderStatus:

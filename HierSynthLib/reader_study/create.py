@@ -6,6 +6,7 @@ import csv
 import json
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from HierSynthLib.reader_study.study import IMAGES, STUDY_FILE, Study, study_jso
 from HierSynthLib.reader_study.verify import image_checksum
 
 _SEED_BITS = 62
+_REVEALING = (Role.CBV_ACQUIRED, Role.CBV_TRUE, Role.DSC)
 
 
 @dataclass(frozen=True)
@@ -134,11 +136,15 @@ def create_study(
     protocol = protocol if protocol.seed is not None else replace(protocol, seed=secrets.randbits(_SEED_BITS))
     known = {each.case.id: each for each in cases}
     blinded = design(protocol, form, known)
-    with atomic_folder(out) as folder:
-        _write_images(blinded, known, protocol, folder / IMAGES, reporter)
-        simulated = all(each.case.simulated for each in cases)
-        study = write_study(folder, protocol, form, blinded, simulated_cases=simulated, clock=clock)
-        write_key(key_file, study, protocol, blinded, truth_of(known, truth or {}, form))
+    facts = truth_of(known, truth or {}, protocol, form)
+    with ExitStack() as undo:
+        with atomic_folder(out) as folder:
+            _write_images(blinded, known, protocol, folder / IMAGES, reporter)
+            simulated = all(each.case.simulated for each in cases)
+            study = write_study(folder, protocol, form, blinded, simulated_cases=simulated, clock=clock)
+            write_key(key_file, study, protocol, blinded, facts)
+            undo.callback(key_file.unlink)
+        undo.pop_all()
     return Study.read(out)
 
 
@@ -159,6 +165,11 @@ def design(protocol: Protocol, form: Form, cases: Mapping[str, StudyCase]) -> Bl
         wrong = [role for role in mode.sources if role not in list(Role)]
         if wrong:
             raise InputError(f"The mode {mode.kind} shows {wrong[0]}, which is no role.", f"Known: {', '.join(Role)}.")
+        revealing = [role for role in mode.sources if role in _REVEALING]
+        if revealing:
+            raise InputError(
+                f"The mode {mode.kind} shows {revealing[0]} beside, which tells the arm of the map.", "Leave it out."
+            )
     for each in cases.values():
         for arm in protocol.arms:
             arm_file(arm, each.case, each.folder)
@@ -200,9 +211,9 @@ def write_key(
 
 
 def truth_of(
-    cases: Mapping[str, StudyCase], given: Mapping[str, Mapping[str, Any]], form: Form
+    cases: Mapping[str, StudyCase], given: Mapping[str, Mapping[str, Any]], protocol: Protocol, form: Form
 ) -> dict[str, dict[str, Any]]:
-    """What is known about each case; every field that the form compares a diagnosis with must be there.
+    """What is known about each case; what a diagnosis is compared with must be there, but for training cases.
 
     Raises:
         InputError: a field is missing, or a case is unknown.
@@ -214,8 +225,9 @@ def truth_of(
         name: {**({"grade": each.case.facts["grade"]} if "grade" in each.case.facts else {}), **given.get(name, {})}
         for name, each in cases.items()
     }
-    for item in form.items:
-        lacking = [name for name, facts in truth.items() if item.truth and not facts.get(item.truth)]
+    judged = {name: facts for name, facts in truth.items() if name not in protocol.training_cases}
+    for item in (item for mode in protocol.modes for item in form.asked(mode.kind)):
+        lacking = [name for name, facts in judged.items() if item.truth and not facts.get(item.truth)]
         if lacking:
             raise InputError(
                 f'The truth of "{item.truth}" is not known for the case {lacking[0]}.',
@@ -233,12 +245,13 @@ def _write_images(
         part.progress("images", 0.0)
         maps = sorted((image, arm) for image, (case, arm) in blinded.maps.items() if case == name)
         roles = {role: image for image, (case, role) in blinded.sources.items() if case == name}
-        placed, sources = place_case(each.case, each.folder, protocol, list(roles), part)
-        part.progress("images", 0.5)
+        placed, sources = place_case(each.case, each.folder, protocol, list(roles), Part(part, 0.0, 0.3))
         wanted = {arm for _, arm in maps}
-        arrays, affine = equalise({arm: value for arm, value in placed.items() if arm in wanted}, protocol.display)
-        for image, arm in maps:
-            write_image(folder / f"{image}.nii", arrays[arm], affine)
-        for role, image in roles.items():
-            write_image(folder / f"{image}.nii", sources[role].array, sources[role].affine)
+        chosen = {arm: value for arm, value in placed.items() if arm in wanted}
+        arrays, affine = equalise(chosen, protocol.display, Part(part, 0.3, 0.7))
+        files = {image: (arrays[arm], affine) for image, arm in maps}
+        files |= {image: (sources[role].array, sources[role].affine) for role, image in roles.items()}
+        for place, (image, (array, own_affine)) in enumerate(sorted(files.items())):
+            part.progress("images", 0.7 + 0.3 * place / len(files))
+            write_image(folder / f"{image}.nii", array, own_affine)
     reporter.progress("images", 1.0)

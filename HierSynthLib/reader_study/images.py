@@ -114,7 +114,9 @@ def place_case(
     return placed, sources
 
 
-def equalise(placed: Mapping[str, Placed], display: DisplaySettings) -> tuple[dict[str, NDArray[np.float32]], Matrix]:
+def equalise(
+    placed: Mapping[str, Placed], display: DisplaySettings, reporter: Reporter | None = None
+) -> tuple[dict[str, NDArray[np.float32]], Matrix]:
     """Bring the maps of a case onto one grid, and make them alike in everything but what they show.
 
     The grid is that of the map with the largest voxels; finer maps are smoothed to its resolution. Outside the voxels
@@ -123,6 +125,7 @@ def equalise(placed: Mapping[str, Placed], display: DisplaySettings) -> tuple[di
     Args:
         placed: arm → map, at least two.
         display: ceiling and step, nrCBV.
+        reporter: told about each map.
 
     Returns:
         Arm → (I, J, K) float32 array, and the (4, 4) affine that all share.
@@ -132,7 +135,9 @@ def equalise(placed: Mapping[str, Placed], display: DisplaySettings) -> tuple[di
     """
     grid = _coarsest(placed.values())
     values, inside = {}, np.ones(grid.shape, bool)
-    for name, each in placed.items():
+    for number, (name, each) in enumerate(placed.items()):
+        if reporter:
+            reporter.progress("images", number / len(placed))
         array = np.nan_to_num(each.volume.array.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
         support = ndimage.binary_fill_holes(array != 0).astype(np.float32)
         values[name], share = (

@@ -72,9 +72,12 @@ def verify_record(
         InputError: there is no study or record, or a receipt is none.
     """
     study, expected = Study.read(folder), [_receipt(receipt) for receipt in receipts]
-    problems: list[str] = []
+    anchor, problems = _anchor(
+        folder
+    )  # first, because a reader may be at work: the log may be ahead of it, never behind
     with open_record(folder, readonly=True) as connection:
         try:
+            connection.execute("BEGIN")  # one and the same state for everything that follows
             (state,) = connection.execute("PRAGMA integrity_check").fetchone()
             problems += [] if state == "ok" else [f"The file is damaged: {state}."]
             events = list(all_events(connection))
@@ -83,7 +86,7 @@ def verify_record(
             problems += _submission_problems(connection, events)
         except sqlite3.DatabaseError as error:
             return Verification([f"The file is damaged: {error}."])
-    problems += _end_problems(folder, events, expected)
+    problems += _end_problems(anchor, events, expected)
     problems += _study_problems(study, events)
     if images:
         problems += _image_problems(study, reporter or Silent())
@@ -142,15 +145,19 @@ def _differences(table: str, found: dict[int, Any], told: dict[int, Any]) -> Ite
             yield f"The row of event {seq} in {table} is not the one that the log tells of."
 
 
-def _end_problems(folder: Path, events: Sequence[Event], receipts: list[tuple[int, str]]) -> Iterator[str]:
+def _anchor(folder: Path) -> tuple[tuple[int, str] | None, list[str]]:
+    """The anchor, and what is wrong with it."""
     try:
         anchor = read_anchor(folder)
     except InputError as error:
-        yield error.message
-        anchor = None
-    else:
-        if anchor is None:
-            yield "record.anchor is missing: whether the end of the log was cut off cannot be told."
+        return None, [error.message]
+    missing = "record.anchor is missing: whether the end of the log was cut off cannot be told."
+    return anchor, [] if anchor else [missing]
+
+
+def _end_problems(
+    anchor: tuple[int, str] | None, events: Sequence[Event], receipts: list[tuple[int, str]]
+) -> Iterator[str]:
     hashes = {event.seq: event.hash for event in events}
     known = [("a receipt", receipt) for receipt in receipts] + ([("the anchor", anchor)] if anchor else [])
     for name, (seq, expected) in known:

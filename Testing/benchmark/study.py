@@ -50,7 +50,7 @@ def make_large_study(folder: Path) -> Study:
     (folder / "study" / IMAGES).mkdir(parents=True)
     blinded = design(protocol, form, cases)
     study = write_study(folder / "study", protocol, form, blinded, simulated_cases=True)
-    write_key(folder / "key.json", study, protocol, blinded, truth_of(cases, {}, form))
+    write_key(folder / "key.json", study, protocol, blinded, truth_of(cases, {}, protocol, form))
     return study
 
 

@@ -97,6 +97,7 @@ def test_sign_flips_by_trying_all():
     moved = sums[sums != 0]
     totals = [abs(np.dot(signs, moved)) for signs in product((-1, 1), repeat=6)]
     assert sign_flip_p(sums) == pytest.approx(np.mean(np.array(totals) >= abs(moved.sum()) - 1e-12))
+    assert sign_flip_p(-sums) == sign_flip_p(sums)
     assert sign_flip_p(np.zeros(5)) is None
 
 

@@ -15,7 +15,7 @@ from HierSynthLib.reader_study.analysis.mrmc import (
     difference_tests,
     obuchowski_rockette,
 )
-from Testing.fixtures.simulated_readers import REFERENCE, TEST, simulate
+from Testing.simulated_readers import REFERENCE, TEST, simulate
 
 # Van Dyke et al. 1993: empirical AUCs of five readers with cine and spin-echo MRI, as published with MRMCaov and
 # RJafroc; covariances and tests: "MRMCaov: Multi-Reader Multi-Case Analysis of Variance", manuscript of the package

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -12,15 +13,18 @@ from sklearn.metrics import roc_auc_score
 from HierSynthLib.errors import InputError, OutputError
 from HierSynthLib.progress import Silent
 from HierSynthLib.reader_study.administration import close_study
+from HierSynthLib.reader_study.analysis.analyse import analyse
 from HierSynthLib.reader_study.analysis.data import load
 from HierSynthLib.reader_study.analysis.run import analyse_study
 from HierSynthLib.reader_study.exports import export_study
+from HierSynthLib.reader_study.exports.mrmc import imrmc_files
 from HierSynthLib.reader_study.exports.redcap import DICTIONARY_COLUMNS
 from HierSynthLib.reader_study.key import Key
 from HierSynthLib.reader_study.methods import methods_paragraph
 from HierSynthLib.reader_study.record.session import sign_in
 from HierSynthLib.volume import read_volume
 from Testing.reader_studies import Time, make_study, read_session
+from Testing.simulated_readers import REFERENCE, TEST, simulate
 
 ACQUIRED, OTHER = "gadolinium", "zebrafish"
 FORM = {
@@ -159,6 +163,16 @@ def test_an_amendment_counts_and_the_time_of_what_it_replaced_stays(tmp_path):
     assert one.case == key.cases[first.presentation.images[0]]
     # A look at the clock takes a second; those of the amendment, made after submission, are not reading time.
     assert one.active_s == 5
+
+
+def test_a_washout_that_was_cut_short_is_told(tmp_path):
+    made, time = make_study(tmp_path, 5), Time()
+    read_session(made.folder, "R1", time)
+    time.later(days=3)
+    read_session(made.folder, "R1", time, override="on leave later")
+    close_study(made.folder, incomplete="a test")
+    (sentence,) = load(made.folder, tmp_path / "key.json").overrides
+    assert sentence == "R1 read session 2 3.0 instead of 28 days after the same cases. Reason: on leave later"
 
 
 # --- results ---------------------------------------------------------------------------------------------------------
@@ -307,14 +321,62 @@ def test_redcap_takes_its_dictionary_and_its_records(exported, study):
     assert fields["grade_confidence"]["Text Validation Max"] == "100"
 
 
+def test_names_that_imrmc_cannot_read_stay_apart():
+    """It splits lines at commas, and "truth" is its own word."""
+    study = simulate(2, 12, ratings=1, turing=False, side_by_side=False)
+    names = {"case-001": "a,b", "case-002": "a b", TEST: "truth"}
+    readings = [
+        replace(one, case=names.get(one.case, one.case), arms=tuple(names.get(arm, arm) for arm in one.arms))
+        for one in study.readings
+    ]
+    odd = replace(
+        study,
+        arms=(REFERENCE, "truth"),
+        cases=tuple(names.get(case, case) for case in study.cases),
+        truth={names.get(case, case): facts for case, facts in study.truth.items()},
+        readings=tuple(readings),
+    )
+    rows = [line.split(",") for line in imrmc_files(odd)["imrmc-grade-single.imrmc"].split("DATA:\n")[1].splitlines()]
+    assert {len(row) for row in rows} == {4}
+    assert {"a_b", "a_b_2"} <= {row[1] for row in rows}
+    assert {row[2] for row in rows if row[0] != "truth"} == {REFERENCE, "truth_2"}
+    assert len(rows) == 12 + 2 * 2 * 12
+
+
+def test_several_arms_are_each_compared_with_the_reference():
+    first, second = simulate(3, 20, seed=1), simulate(3, 20, seed=1, effect=-2.0)
+    third = [
+        replace(one, arms=tuple("third" if arm == TEST else arm for arm in one.arms), presentation=f"z{n}")
+        for n, one in enumerate(second.readings)
+        if one.mode == "single" and one.arms == (TEST,) and not one.repeats
+    ]
+    study = replace(first, arms=(*first.arms, "third"), readings=(*first.readings, *third))
+    found = analyse(study, Silent())
+    rows = {(row["item"], row["test"]): row for row in found["comparisons"]}
+    assert len(rows) == 3 * 2
+    assert rows["item1", "third"]["tests"] == 6
+    assert rows["item1", "third"]["non_inferiority"]["verdict"] == "inferior"
+    assert rows["item1", TEST]["difference"]["value"] > rows["item1", "third"]["difference"]["value"] + 1
+    assert {(entry["first"], entry["second"]) for entry in found["diagnosis"][0]["mrmc"]} == {
+        (REFERENCE, TEST),
+        (REFERENCE, "third"),
+    }
+
+
 def test_no_format_and_nothing_to_export_are_told(study, tmp_path):
     with pytest.raises(InputError, match="'spss' is unknown"):
         export_study(study / "study", study / "key.json", tmp_path / "out", ["long", "spss"], Silent())
     made = make_study(tmp_path, 2)
     close_study(made.folder, incomplete="a test")
     with pytest.raises(InputError, match="no diagnosis"):
-        export_study(made.folder, tmp_path / "key.json", tmp_path / "out", ["imrmc"], Silent())
+        export_study(made.folder, tmp_path / "key.json", tmp_path / "out", ["imrmc", "mrmcaov"], Silent())
     assert not (tmp_path / "out").exists()
+    reporter = Silent()
+    files = export_study(made.folder, tmp_path / "key.json", tmp_path / "out", ["imrmc", "long"], reporter)
+    assert [path.name for path in files] == ["answers.csv", "codebook.csv"]
+    assert reporter.warnings == [
+        "Nothing to export as imrmc: the study has no diagnosis with a confidence and a known truth."
+    ]
 
 
 # --- methods ---------------------------------------------------------------------------------------------------------

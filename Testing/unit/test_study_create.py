@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from HierSynthLib.errors import HierSynthError, InputError, OutputError
+from HierSynthLib.errors import Cancelled, HierSynthError, InputError, OutputError
 from HierSynthLib.progress import Silent
-from HierSynthLib.reader_study.create import create_study, read_cases, read_definition, read_truth
+from HierSynthLib.reader_study import create
+from HierSynthLib.reader_study.create import create_study, read_cases, read_definition, read_truth, write_key
 from HierSynthLib.reader_study.form import Form
 from HierSynthLib.reader_study.images import Placed, equalise
 from HierSynthLib.reader_study.key import Key
@@ -294,6 +295,9 @@ REFUSED = {
     "unknown training case": (lambda f: None, {"training_cases": ["nobody"]}, "nobody"),
     "nothing asked": (lambda f: None, {"modes": ["turing"]}, "turing"),
     "unknown source": (lambda f: None, {"modes": [{"kind": "single", "sources": ["T9"]}]}, "T9"),
+    "a source that tells": (
+        lambda f: None, {"modes": [{"kind": "single", "sources": ["CBV_acquired"]}]}, "tells the arm"
+    ),
     "only training": (lambda f: None, {"training_cases": ["patient-001", "patient-002"]}, "not for training"),
     "the key exists": (lambda f: (f / "key.json").write_text("mine"), {}, "key.json exists already"),
 }  # fmt: skip
@@ -317,6 +321,38 @@ def test_what_is_refused_leaves_nothing_behind(tmp_path, name):
         )
     assert caught.value.hint
     assert sorted(tmp_path.iterdir()) == before
+
+
+class Impatient(Silent):
+    """Asks to stop at the end."""
+
+    def progress(self, stage, fraction):
+        if fraction == 1.0:
+            raise Cancelled
+
+
+def test_cancelling_leaves_nothing_behind(tmp_path):
+    cases = read_cases([write_case(tmp_path / "cases", 1)])
+    arguments = Protocol.parse(plan()), Form.parse(FORM), cases, tmp_path / "study", tmp_path / "key.json"
+    with pytest.raises(Cancelled):
+        create_study(*arguments, Impatient())
+    assert [path.name for path in tmp_path.iterdir()] == ["cases"]
+
+
+def test_a_folder_that_was_taken_meanwhile_leaves_no_key_behind(tmp_path, monkeypatch):
+    cases = read_cases([write_case(tmp_path / "cases", 1)])
+
+    def write_slowly(*arguments):
+        write_key(*arguments)
+        (tmp_path / "study").mkdir()
+        (tmp_path / "study" / "another program's").touch()
+
+    monkeypatch.setattr(create, "write_key", write_slowly)
+    with pytest.raises(OutputError, match="not empty any more"):
+        create_study(
+            Protocol.parse(plan()), Form.parse(FORM), cases, tmp_path / "study", tmp_path / "key.json", Silent()
+        )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cases", "study"]
 
 
 def test_the_key_may_not_lie_in_the_readers_folder(tmp_path):
@@ -343,6 +379,12 @@ def test_a_diagnosis_needs_its_truth(tmp_path):
     create_study(*arguments, truth=read_truth(table))
     truth = Key.read(tmp_path / "key.json").truth
     assert truth == {"patient-001": {"grade": "low", "idh": "mutant"}, "patient-002": {"grade": "high", "idh": "wild"}}
+    with pytest.raises(InputError, match='"idh" is not known for the case patient-002'):
+        create_study(*arguments[:3], tmp_path / "s1", tmp_path / "k1", Silent(), truth={"patient-001": {"idh": "wild"}})
+    practice = Protocol.parse(plan(training_cases=["patient-002"]))
+    create_study(
+        practice, *arguments[1:3], tmp_path / "s1", tmp_path / "k1", Silent(), truth={"patient-001": {"idh": "wild"}}
+    )
     with pytest.raises(InputError, match="stranger"):
         create_study(*arguments[:3], tmp_path / "s2", tmp_path / "k2", Silent(), truth={"stranger": {}})
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from HierSynthLib.errors import InputError, OutputError
+from HierSynthLib.reader_study import verify
 from HierSynthLib.reader_study.administration import close_study, recover_record
 from HierSynthLib.reader_study.record import database
 from HierSynthLib.reader_study.record.answers import read_answers
@@ -144,6 +145,34 @@ def test_a_lost_end_is_told_and_reading_goes_on_after_it_was_noted(folder, tmp_p
         recover_record(early, "again", clock=time)
 
 
+def test_a_changed_event_is_no_loss(folder, time):
+    (folder / "record.anchor").write_text(f"{1:020d} {'f' * 64}\n")
+    with pytest.raises(InputError, match="has other contents"), sign_in(folder, "R1", clock=time):
+        pass
+    with pytest.raises(InputError, match="changed, not lost"):
+        recover_record(folder, "power cut", clock=time)
+    (folder / "record.anchor").write_bytes(bytes(90))
+    with pytest.raises(InputError, match="is damaged"), sign_in(folder, "R1", clock=time):
+        pass
+    assert recover_record(folder, "power cut", clock=time) == "The damaged anchor was renewed."
+    assert verify_record(folder).notes == ["Recoveries after a loss: 1."]
+
+
+def test_a_record_can_be_verified_while_a_reader_is_at_work(folder, time, monkeypatch):
+    """Answers that come between reading the log, the tables and the anchor are no alteration."""
+    with sign_in(folder, "R1", clock=time, monotonic=time.monotonic) as session:
+        check = verify._chain_problems
+
+        def interrupted(events):
+            session.answer("quality", 1 + len(events) % 5)
+            return check(events)
+
+        monkeypatch.setattr(verify, "_chain_problems", interrupted)
+        for _ in range(3):
+            assert verify_record(folder, images=False).problems == []
+    assert len(stored(folder)) == 3
+
+
 def test_two_processes_that_write_at_once_wait_for_one_another(tmp_path):
     study = make_study(tmp_path, 3, readers=["R1", "R2", "R3"], modes=["side_by_side"])
     program = (
@@ -256,6 +285,8 @@ def test_a_position_that_stays_missing_does_not_keep_from_the_next_session(folde
         session.skip("missing")
         for _ in range(3):
             answer_one(session)
+        assert session.slot.position == 1
+        assert session.skip("still missing") is None
     time.later(days=30)
     with sign_in(folder, "R1", clock=time) as session:
         assert session.number == 2

@@ -88,6 +88,23 @@ def test_an_answer_is_in_the_file_when_the_call_returns(folder, time):
     assert (found["item"], found["value"], found["position"]) == ("quality", 4, 1)
 
 
+def test_the_disk_is_waited_for_at_every_answer(folder, time):
+    with at_work(folder, time) as session:
+        connection = session._store.connection
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        levels = []
+        connection.set_trace_callback(lambda statement: statement == "COMMIT" and levels.append(level(connection)))
+        session.show()
+        answer_all(session)
+        session.submit()
+    # 1 NORMAL for "shown", 2 FULL for answers and submission: https://www.sqlite.org/pragma.html#pragma_synchronous
+    assert levels == [1, 2, 2, 2, 2]
+
+
+def level(connection):
+    return connection.execute("PRAGMA synchronous").fetchone()[0]
+
+
 def test_the_same_answer_again_is_not_stored_twice_and_the_last_counts(folder, time):
     with at_work(folder, time) as session:
         for value in (2, 2, 5, 5, 4):

@@ -136,12 +136,8 @@ class Readings:
         for question in self.questions:
             modes = self.asked_in(question)
             for mode in modes:
-                titled = (
-                    question
-                    if len(modes) == 1
-                    else replace(question, text=f"{question.text} ({mode.replace('_', ' ')})")
-                )
-                found.append((titled, mode))
+                place = "" if len(modes) == 1 else f" ({mode.replace('_', ' ')})"
+                found.append((replace(question, text=question.text + place), mode))
         return found
 
     def firsts(self, mode: str) -> list[Reading]:

@@ -50,7 +50,7 @@ def clustered_share(table: Values) -> Estimate:
 
     The number of answers is divided by the design effect: the variance of the mean with random readers and random
     cases (`crossed_mean`) over that of independent answers, at least 1; the quantile is that of t with its degrees of
-    freedom. Where all answers are the same, cases count as the only independent ones.
+    freedom. Where that cannot be estimated (all answers the same, few cases), a case counts as one answer.
 
     Args:
         table: (cases, readers) of 0 and 1, NaN where missing.
@@ -63,14 +63,11 @@ def clustered_share(table: Values) -> Estimate:
     if not n:
         return Estimate(None, note="There is no answer.")
     share = float(table[known].mean())
-    if share in (0.0, 1.0):
-        cases = int(known.any(axis=1).sum())
-        note = "All answers are the same; the interval counts one answer per case."
-        return Estimate(share, *wilson_interval(share, cases), n, note)
     found = crossed_mean(table)
-    if found.standard_error is None or found.freedom is None:
-        note = "Too few cases to count the clustering; the interval takes all answers as independent."
-        return Estimate(share, *wilson_interval(share, n), n, note)
+    if share in (0.0, 1.0) or found.standard_error is None or found.freedom is None:
+        cases = int(known.any(axis=1).sum())
+        note = "Too few different answers or cases to count the clustering; the interval counts one answer per case."
+        return Estimate(share, *wilson_interval(share, cases), n, note)
     effect = max(1.0, found.standard_error**2 * n / (share * (1 - share)))
     quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, found.freedom))
     return Estimate(share, *wilson_interval(share, n / effect, quantile), n)

@@ -22,6 +22,8 @@ FORMATS: Mapping[str, Callable[[Readings], dict[str, str]]] = {
 }
 """Name of a format → what makes its files: name of the file → text."""
 
+_NO_ROC = "the study has no diagnosis with a confidence and a known truth."
+
 
 def export_study(folder: Path, key_path: Path, out: Path, formats: Sequence[str], reporter: Reporter) -> list[Path]:
     """Export a closed study, unblinded by its key.
@@ -31,14 +33,14 @@ def export_study(folder: Path, key_path: Path, out: Path, formats: Sequence[str]
         key_path: its key.
         out: new or empty folder, written whole or not at all.
         formats: of `FORMATS`.
-        reporter: told about the progress.
+        reporter: told about the progress, and of a format that has nothing to export.
 
     Returns:
         The files.
 
     Raises:
-        InputError: a format is unknown, the study is not closed, the key is not its own, or a format has nothing to
-            export.
+        InputError: a format is unknown, the study is not closed, the key is not its own, or none of the formats has
+            anything to export.
         OutputError: the folder is not empty or cannot be written.
         Cancelled: by the reporter.
     """
@@ -52,7 +54,12 @@ def export_study(folder: Path, key_path: Path, out: Path, formats: Sequence[str]
     texts: dict[str, str] = {}
     for number, name in enumerate(dict.fromkeys(formats)):
         reporter.progress("export", 0.7 + 0.3 * number / len(formats))
-        texts |= FORMATS[name](readings)
+        found = FORMATS[name](readings)
+        if not found:
+            reporter.warning(f"Nothing to export as {name}: {_NO_ROC}")
+        texts |= found
+    if not texts:
+        raise InputError(f"There is nothing to export: {_NO_ROC}", "Choose the format long or redcap.")
     with atomic_folder(out) as temporary:
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8", newline="")

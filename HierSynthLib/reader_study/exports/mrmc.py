@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain, count
 
 import numpy as np
 
-from HierSynthLib.errors import InputError
 from HierSynthLib.fidelity.report.output import file_part
 from HierSynthLib.reader_study.analysis.diagnosis import Diagnosis, diagnoses
 from HierSynthLib.reader_study.analysis.readings import Readings
@@ -28,19 +28,16 @@ def imrmc_files(study: Readings) -> dict[str, str]:
         study: closed, with its key.
 
     Returns:
-        Name of the file → text.
-
-    Raises:
-        InputError: there is no diagnosis with truth and confidence.
+        Name of the file → text; empty where there is no diagnosis with truth and confidence.
 
     Source: https://github.com/DIDSR/iMRMC (input files; data of the R package).
     """
     files = {}
-    for found in _diagnoses(study):
+    for found in diagnoses(study):
         rows = [*_truth_rows(found), *_score_rows(found)]
         stem = f"imrmc-{_stem(found)}"
         header = [
-            f"Study {_neutral(study.identifier)}: {_neutral(found.question.id)} in mode {_neutral(found.mode)}",
+            f"Study {study.identifier}, item {found.question.id}, mode {found.mode}",
             *(["SIMULATED READERS"] if study.simulated_readers else []),
             *(["SIMULATED PATIENTS"] if study.simulated_cases else []),
             f"NR: {len(found.scores.readers)}",
@@ -61,54 +58,47 @@ def mrmcaov_files(study: Readings) -> dict[str, str]:
         study: closed, with its key.
 
     Returns:
-        Name of the file → text.
-
-    Raises:
-        InputError: there is no diagnosis with truth and confidence.
+        Name of the file → text; empty where there is no diagnosis with truth and confidence.
 
     Source: https://github.com/brian-j-smith/MRMCaov (data sets of the package).
     """
     headings = ["reader", "treatment", "case", "truth", "rating"]
     files = {}
-    for found in _diagnoses(study):
-        truth = {
-            _neutral(case): "1" if positive else "0"
-            for case, positive in zip(found.scores.cases, found.positive, strict=True)
-        }
+    for found in diagnoses(study):
+        truth = {case: value for _, case, _, value in _truth_rows(found)}
         rows = [[reader, arm, case, truth[case], score] for reader, case, arm, score in _score_rows(found)]
         files[f"mrmcaov-{_stem(found)}.csv"] = csv_lines(headings, rows)
     return files
 
 
-def _diagnoses(study: Readings) -> list[Diagnosis]:
-    found = diagnoses(study)
-    if not found:
-        raise InputError(
-            "The study has no diagnosis with a confidence and a known truth, so there is nothing to export for ROC.",
-            "Leave out the formats imrmc and mrmcaov, or add the truth to the cases before a study is made.",
-        )
-    return found
-
-
 def _truth_rows(found: Diagnosis) -> Iterator[list[str]]:
+    cases = _neutral(found.scores.cases)
     for case, positive in zip(found.scores.cases, found.positive, strict=True):
-        yield [_TRUTH, _neutral(case), _TRUTH, "1" if positive else "0"]
+        yield [_TRUTH, cases[case], _TRUTH, "1" if positive else "0"]
 
 
 def _score_rows(found: Diagnosis) -> Iterator[list[str]]:
-    """Readers × cases × arms that have a score."""
+    """Reader, case, arm and score of every score that there is."""
     scores = found.scores
+    readers, cases, arms = (_neutral(names) for names in (scores.readers, scores.cases, scores.arms))
     for r, reader in enumerate(scores.readers):
         for c, case in enumerate(scores.cases):
             for a, arm in enumerate(scores.arms):
                 value = scores.values[a, c, r]
                 if np.isfinite(value):
-                    yield [_neutral(reader), _neutral(case), _neutral(arm), cell(float(value))]
+                    yield [readers[reader], cases[case], arms[arm], cell(float(value))]
 
 
 def _stem(found: Diagnosis) -> str:
     return f"{file_part(found.question.id)}-{file_part(found.mode)}"
 
 
-def _neutral(name: str) -> str:
-    return _UNSAFE.sub("_", name)
+def _neutral(names: Sequence[str]) -> dict[str, str]:
+    """Names that iMRMC can read, all different, and none its own word."""
+    taken = {_TRUTH}
+    found = {}
+    for name in names:
+        plain = _UNSAFE.sub("_", name)
+        found[name] = next(each for each in chain([plain], (f"{plain}_{n}" for n in count(2))) if each not in taken)
+        taken.add(found[name])
+    return found

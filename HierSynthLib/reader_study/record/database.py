@@ -78,8 +78,12 @@ def open_record(folder: Path, *, readonly: bool = False, create: bool = False) -
 
 
 @contextmanager
-def writing(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction: everything in it is written at its end, or nothing; other writers wait."""
+def writing(connection: sqlite3.Connection, *, durable: bool = True) -> Iterator[None]:
+    """One transaction: everything in it is written at its end, or nothing; other writers wait.
+
+    Without `durable` its end does not wait for the disk; the end of the next durable one does for both.
+    """
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -158,7 +162,9 @@ def _for_users(error: sqlite3.DatabaseError, path: Path) -> HierSynthError:
             f"{path} is being written by another process.", "Wait until it is done, and give the answer again."
         )
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return OutputError(f"{path} cannot be opened for writing.", "Check the permissions of the study's folder.")
+        return OutputError(
+            f"{path} cannot be opened, or not for writing.", "Check the permissions of the study's folder."
+        )
     if name.startswith("SQLITE_IOERR"):
         return OutputError(
             f"{path} could not be read or written ({name}).", "Check the disk and give the answer again."

@@ -104,7 +104,7 @@ class ReadingSession:
                 f"The image {missing[0]} of position {slot.position} is missing.",
                 "Restore the folder images from a copy, or skip the position with a reason; it comes again at the end.",
             )
-        self._append("shown", {"position": slot.position, "presentation": slot.presentation.id})
+        self._append("shown", {"position": slot.position, "presentation": slot.presentation.id}, durable=False)
         self._activity.restart()
         return slot
 
@@ -228,8 +228,10 @@ class ReadingSession:
         event = self._append(kinds.SIGNED_OUT, {"done": len(self._submitted)})
         return f"{event.seq}:{event.hash}"
 
-    def _append(self, kind: str, body: dict[str, Any], then: Callable[[Event], None] | None = None) -> Event:
-        return self._store.append(self.reader, kind, body, check=self._require_ours, then=then)
+    def _append(
+        self, kind: str, body: dict[str, Any], then: Callable[[Event], None] | None = None, *, durable: bool = True
+    ) -> Event:
+        return self._store.append(self.reader, kind, body, check=self._require_ours, then=then, durable=durable)
 
     def _require_ours(self) -> None:
         """The reader may have signed in elsewhere meanwhile."""

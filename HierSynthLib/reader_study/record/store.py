@@ -58,8 +58,9 @@ class Store:
         *,
         check: Callable[[], None] | None = None,
         then: Callable[[Event], None] | None = None,
+        durable: bool = True,
     ) -> Event:
-        """Write one event and what follows from it in one transaction, durable on return.
+        """Write one event and what follows from it in one transaction.
 
         Args:
             reader: code, or "".
@@ -67,12 +68,14 @@ class Store:
             body: see `Event`.
             check: raises when the event must not be written; runs inside the transaction.
             then: writes more into the same transaction.
+            durable: whether to wait for the disk; False for what a power cut may take along, but not the end of the
+                program. The next durable event saves it, too.
 
         Raises:
             InputError: the study is closed, or `check` says no.
             OutputError: it cannot be written; nothing of it is then.
         """
-        with explained(self.study.folder / RECORD_FILE), writing(self.connection):
+        with explained(self.study.folder / RECORD_FILE), writing(self.connection, durable=durable):
             if is_closed(self.connection):
                 raise InputError("The study is closed.", "Nothing can be added to its record.")
             if check is not None:
@@ -81,7 +84,8 @@ class Store:
             if then is not None:
                 then(event)
         with contextlib.suppress(OutputError):  # the event is safe without it
-            write_anchor(self.study.folder, event, durable=kind in (SIGNED_OUT, CLOSED))
+            if durable:  # the anchor must not know what the disk may lose
+                write_anchor(self.study.folder, event, durable=kind in (SIGNED_OUT, CLOSED))
         return event
 
     def last_of(self, reader: str, *kinds: str) -> Event | None:

@@ -167,7 +167,9 @@ def regions_section(analysis: Analysis, pictures: Sequence[str]) -> list[str]:
         between += [[*first, arm, estimate(icc), icc["note"]] for arm, icc in found["readers"].items()]
     headings = ["Region and measure", "Which", "Arms", "Reader", "Cases", "ICC(2,1)", "Bias", "Lower limit"]
     caption = "“all”: mean over readers, one value per case."
-    table = html.table([*headings, "Upper limit", "Note"], rows, caption=caption, text_columns=4, notes=True)
+    headings += ["Upper limit", "Note"]
+    means = html.table(headings, [r for r in rows if r[3] == "all"], caption=caption, text_columns=4, notes=True)
+    single = html.table(headings, [r for r in rows if r[3] != "all"], text_columns=4, notes=True)
     headings = ["Region and measure", "Which", "Arm", "ICC(2,1) between readers", "Note"]
     readers = html.table(headings, between, text_columns=3, notes=True)
-    return [html.heading("Marked regions"), table, readers, *pictures]
+    return [html.heading("Marked regions"), means, readers, *pictures, html.details("Each reader", single)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from HierSynthLib.fidelity.report.plots import ACQUIRED_COLOUR, LINE_COLOUR, SYNTHETIC_COLOUR, draw_limits, plain_text
-from HierSynthLib.reader_study.report.words import heading, number
+from HierSynthLib.reader_study.report.words import NAMES, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,8 @@ _SMALL, _TEXT, _TITLE = 8, 9, 11
 _SCALE = ("#b35806", "#f1a340", "#d9d9d9", "#998ec3", "#542788")
 _COLOURS = (ACQUIRED_COLOUR, SYNTHETIC_COLOUR, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-_ROW = 0.3
+# Inches of a row, and of a letter of its name.
+_ROW, _LETTER = 0.3, 0.065
 
 
 def colour_of(arms: Sequence[str], arm: str) -> str:
@@ -109,7 +110,9 @@ def agreement_figure(items: Sequence[Found], names: Sequence[str], arms: Sequenc
     from matplotlib.figure import Figure
 
     rows = [(item, arm) for item in items for arm in arms if arm in item["agreement"]]
-    figure = Figure(figsize=(2.6 + 1.35 * len(names), _ROW * len(rows) + 1.7), layout="constrained")
+    labels = [_row_name(item, arm, arms) for item, arm in rows]
+    width = 0.6 + _LETTER * max(len(label) for label in labels) + 1.35 * len(names)
+    figure = Figure(figsize=(width, _ROW * len(rows) + 1.7), layout="constrained")
     figure.suptitle("Agreement between readers", fontsize=_TITLE, fontweight="bold")
     figure.supxlabel(note, fontsize=_SMALL, color=LINE_COLOUR)
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
@@ -122,8 +125,9 @@ def agreement_figure(items: Sequence[Found], names: Sequence[str], arms: Sequenc
         axes.set_xlim(-0.3, 1.05)
         axes.set_xticks([0, 0.5, 1])
         axes.grid(axis="x", color="#e3e6e9", linewidth=0.8)
-        _finish(axes, "", heading(name).replace(" (", "\n("))
-    panels[0].set_yticks([-place for place in range(len(rows))], [_row_name(item, arm, arms) for item, arm in rows])
+        _finish(axes, "", NAMES[name])
+    panels[0].set_yticks([-place for place in range(len(rows))], labels)
+    panels[0].set_ylim(0.6 - len(rows), 0.6)
     return figure
 
 
@@ -216,6 +220,9 @@ def regions_figure(title: str, entry: Found, reference: str, unit: str, note: st
     right.scatter((test + against) / 2, test - against, s=22, color=SYNTHETIC_COLOUR, alpha=0.75, linewidths=0)
     limits = entry["bland_altman"]
     draw_limits(right, {key: (limits[key]["value"], limits[key]["low"], limits[key]["high"]) for key in limits})
+    reach = [*(test - against), *(limits[key][end] for key in limits for end in ("low", "high") if limits[key][end])]
+    low, high = float(np.nanmin(reach)), float(np.nanmax(reach))
+    right.set_ylim(low - 0.08 * (high - low or 1.0), high + 0.08 * (high - low or 1.0))
     right.set_ylabel(f"{entry['test']} − {reference}{unit}", fontsize=_TEXT)
     _finish(right, f"mean of both{unit}", "Bland–Altman")
     return figure

@@ -93,6 +93,8 @@ def _figures(analysis: Mapping[str, Any]) -> Iterator[tuple[str, str, Figure, st
         figure = draw.shares_figure("Visual Turing test", rows, label, note)
         yield "turing", f"turing-{file_part(question['id'])}", figure, f"Visual Turing test: {label}."
     for found in analysis["diagnosis"]:
+        if not any(curve["curve"] for curve in found["curves"]):
+            continue
         figure = draw.roc_figure(f"{found['text']}: ROC curves", found, note)
         caption = "Empirical ROC curves of all readers and their vertical mean."
         yield "diagnosis", f"roc-{file_part(found['id'])}-{file_part(found['mode'])}", figure, caption
@@ -108,12 +110,13 @@ def _agreement_figures(
     if len(analysis["study"]["readers"]) < 2:
         return
     caption = "Agreement between readers; look at the coefficients of a row together (see the note above)."
-    if ordinal:
-        yield "agreement", "agreement", draw.agreement_figure(ordinal, _SHOWN, arms, note), caption
     others = [item for item in analysis["items"] if item["kind"] in ("nominal", "flag", "diagnosis", "origin")]
-    if others:
-        figure = draw.agreement_figure(others, _SHOWN_NOMINAL, arms, note)
-        yield "agreement", "agreement-choices", figure, caption
+    for stem, items, names in (("agreement", ordinal, _SHOWN), ("agreement-choices", others, _SHOWN_NOMINAL)):
+        found = [
+            each["coefficients"].get(name) for item in items for each in item["agreement"].values() for name in names
+        ]
+        if any(each is not None and each["value"] is not None for each in found):
+            yield "agreement", stem, draw.agreement_figure(items, names, arms, note), caption
 
 
 def _region_figures(analysis: Mapping[str, Any], note: str) -> Iterator[tuple[str, str, Figure, str]]:
@@ -121,7 +124,8 @@ def _region_figures(analysis: Mapping[str, Any], note: str) -> Iterator[tuple[st
         what = measure(found["measure"])
         unit = f", {in_units(what.unit, CBV_UNITS)}" if what.unit else ""
         for row in found["arms"]:
-            if row["reader"] != "all" or row["icc"]["n"] == 0 or found["measure"] != MEASURES[0]:
+            drawn = row["bland_altman"]["bias"]["value"] is not None and found["measure"] == MEASURES[0]
+            if row["reader"] != "all" or not drawn:
                 continue
             title = f"{what.name} of marked regions: {row['test']} and {found['reference']}"
             figure = draw.regions_figure(title, row, found["reference"], unit, note)
