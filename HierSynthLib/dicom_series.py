@@ -31,6 +31,8 @@ _DIRECTORY = "Media Storage Directory Storage"  # a DICOMDIR
 _LARGEST = 32767
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _END_OF_FRAGMENTS = b"\xfe\xff\xdd\xe0"  # PS3.5 A.4, sequence delimitation item
+_MOSAIC_CREATOR, _MOSAIC_COUNT = (0x0019, 0x0010), (0x0019, 0x100A)  # block of Siemens's MR header, and in it
+_CONVERT = "Convert the series to NIfTI, for example with dcm2niix or 3D Slicer."
 _ONE_SERIES = "Give a folder that holds the files of one series, each slice in its own file."
 
 
@@ -49,7 +51,7 @@ def read_dicom_series(folder: Path) -> Image:
 
     Raises:
         InputError: no DICOM images or those of several series; missing slices, varying distances, sizes or
-            orientations; truncated or undecodable pixel data; enhanced multi-frame or colour images.
+            orientations; truncated or undecodable pixel data; enhanced multi-frame, mosaic or colour images.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns about every harmless departure from the standard
@@ -175,7 +177,12 @@ def _check_alike(images: list[Any], folder: Path) -> None:
     if any(_attribute(image, name, int, 1) > 1 for image in images for name in ("NumberOfFrames", "SamplesPerPixel")):
         raise InputError(
             f"The folder {folder} holds enhanced multi-frame or colour images, which are not supported.",
-            "Convert the series to NIfTI, for example with dcm2niix or 3D Slicer.",
+            _CONVERT,
+        )
+    if any(_is_mosaic(image) for image in images):
+        raise InputError(
+            f"The folder {folder} holds Siemens mosaics, all slices of a volume in one image, which are not supported.",
+            _CONVERT,
         )
     first = images[0]
     for image in images:
@@ -183,6 +190,13 @@ def _check_alike(images: list[Any], folder: Path) -> None:
             raise InputError(f"{image.filename} has no orientation or pixel size.", EXPORT_AGAIN)
         if not np.allclose(_plane(image), _plane(first), atol=1e-3):
             raise InputError(f"The images in {folder} differ in size or orientation.", _ONE_SERIES)
+
+
+def _is_mosaic(image: Any) -> bool:
+    """Whether an image shows all slices side by side: by its type, or by Siemens's Number of Images in Mosaic."""
+    kinds = [str(kind).upper() for kind in (image.get("ImageType") or ())]
+    creator = str(getattr(image.get(_MOSAIC_CREATOR), "value", "") or "SIEMENS")
+    return "MOSAIC" in kinds or (_MOSAIC_COUNT in image and creator.startswith("SIEMENS"))
 
 
 def _plane(image: Any) -> NDArray[np.float64]:
@@ -228,10 +242,15 @@ def _slices(images: list[Any], heights: NDArray[np.float64], folder: Path) -> li
             f"{where + 2}, {usual:.2f} mm elsewhere.",
             COPY_AGAIN,
         )
-    return [sorted(group, key=lambda number: _acquired(images[number])) for group in groups]
+    return [sorted(group, key=lambda number: acquisition_order(images[number])) for group in groups]
 
 
-def _acquired(image: Any) -> tuple[int, ...]:
+def acquisition_order(image: Any) -> tuple[int, ...]:
+    """By what the images at one slice position are sorted.
+
+    Raises:
+        InputError: one of these attributes is no number.
+    """
     names = ("TemporalPositionIdentifier", "AcquisitionNumber", "InstanceNumber")
     return tuple(_attribute(image, name, int, 0) for name in names)
 

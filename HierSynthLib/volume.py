@@ -128,7 +128,9 @@ def read_volume(path: Path, units: str = "") -> Volume:
     return Volume(*_READERS[suffix](path), units)
 
 
-def write_volume(volume: Volume, path: Path, *, overwrite: bool = False, description: str = "") -> None:
+def write_volume(
+    volume: Volume, path: Path, *, overwrite: bool = False, description: str = "", frame_s: float | None = None
+) -> None:
     """Write an image file, whole or not at all, in the format of its suffix: .nii, .nii.gz, .nrrd or .npy (+ .json).
 
     The same volume gives the same bytes. Booleans become uint8, except in .npy. A DICOM series is written by
@@ -139,6 +141,7 @@ def write_volume(volume: Volume, path: Path, *, overwrite: bool = False, descrip
         path: the file; missing folders above it are created.
         overwrite: whether an existing file may be replaced; never a .npy, which cannot change at once with its .json.
         description: for the header of a NIfTI file (79 bytes); the units where it is "".
+        frame_s: time between frames in s, for the header of a NIfTI file.
 
     Raises:
         OutputError: the file exists, its format is unknown, or it cannot be written (permission, full disk).
@@ -150,7 +153,7 @@ def write_volume(volume: Volume, path: Path, *, overwrite: bool = False, descrip
         return
     with atomic_file(path, overwrite=overwrite) as temporary:
         if suffix in (".nii", ".nii.gz"):
-            nifti.write(temporary, volume.array, volume.affine, description or volume.units)
+            nifti.write(temporary, volume.array, volume.affine, description or volume.units, frame_s)
         elif suffix == ".nrrd":
             nrrd.write(temporary, volume.array, volume.affine, volume.units)
         else:

@@ -113,7 +113,7 @@ def perfusion(
         **{name: str(path.absolute()) for name, path in files.items() if path is not None},
         **_artery(aif or []),
         "options": options,
-        "simulated": _is_simulated(dsc[0]),
+        "simulated": any(_is_simulated(each) for each in dsc),
     }
     numbers = {"te_s": te or None, "tr_s": tr, "flip_deg": flip, "nawm_label": nawm_label}
     parameters |= {name: value for name, value in numbers.items() if value is not None}
@@ -275,9 +275,15 @@ def _artery(given: list[str]) -> dict[str, Any]:
 
 
 def _is_simulated(series: Path) -> bool:
-    """Whether the series lies in the case folder of a simulated patient."""
+    """Whether the series says that it is simulated, or lies in the case folder of a simulated patient."""
     from HierSynthLib.case import Case
+    from HierSynthLib.perfusion.reading import is_simulated
 
+    try:
+        if is_simulated(series):
+            return True
+    except HierSynthError:
+        pass  # the worker says what is wrong with it
     try:
         return Case.read(series.absolute().parent).simulated
     except HierSynthError:

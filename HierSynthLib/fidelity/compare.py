@@ -95,11 +95,11 @@ def compare_files(
         {"maps": {"acquired_on_grid" | "difference" | "checkerboard" | "covered": path}}; "covered" is 0 or 1.
 
     Raises:
-        InputError: a file cannot be read, or see `compare`.
+        InputError: a file cannot be read or says that it is in other units than nrCBV, or see `compare`.
         OutputError: the folder cannot be written.
     """
     reporter.progress("reading", 0.0)
-    first, second = read_volume(synthetic), read_volume(acquired)
+    first, second = _read(synthetic, "synthetic"), _read(acquired, "acquired")
     reporter.progress("comparing", 0.2)
     found = compare(first, second, square_mm)
     arrays: dict[str, NDArray[Any]] = {
@@ -115,3 +115,13 @@ def compare_files(
             write_volume(Volume(array, first.affine, units), folder / f"{key}.npy")
         reporter.progress("writing", 1.0)
     return {"maps": {key: str(output / f"{key}.npy") for key in arrays}}
+
+
+def _read(path: Path, which: str) -> Volume:
+    volume = read_volume(path)
+    if volume.units not in ("", CBV_UNITS):
+        raise InputError(
+            f"The {which} map is in {volume.units}; only maps in {CBV_UNITS} can be compared.",
+            "Divide it by its mean in normal-appearing white matter first.",
+        )
+    return volume

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from HierSynthLib.case import CBV_UNITS
+
 NOTHING = "–"
 OUTSIDE = "outside"
 
 
-def readout_lines(values: Mapping[str, float | None]) -> list[tuple[str, str]]:
+def readout_lines(values: Mapping[str, float | None], acquired_units: str = CBV_UNITS) -> list[tuple[str, str]]:
     """Label and value for each of the maps under the cursor.
 
     Args:
         values: "synthetic", "acquired", "difference" (synthetic − acquired) and "uncertainty" (half-width of its
             interval) in nrCBV; None outside the map. Maps that are not given have no line.
+        acquired_units: of "acquired", where these are others.
 
     Returns:
         Such as ("Synthetic", "2.31 nrCBV"), ("Difference", "+0.18"), ("Uncertainty", "±0.42"), always in this order. A
@@ -22,15 +25,18 @@ def readout_lines(values: Mapping[str, float | None]) -> list[tuple[str, str]]:
     """
     known = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
     absent = OUTSIDE if known else NOTHING
+    forms = {name: form for name, (_label, form) in _LINES.items()}
+    if acquired_units != CBV_UNITS:
+        forms["acquired"] = lambda value: f"{value:.3g}".replace("-", "−") + f" {acquired_units}"
     return [
-        (label, form(known[name]) if name in known else absent)
-        for name, (label, form) in _LINES.items()
+        (label, forms[name](known[name]) if name in known else absent)
+        for name, (label, _form) in _LINES.items()
         if name in values
     ]
 
 
 def _plain(value: float) -> str:
-    return f"{_rounded(value):.2f} nrCBV".replace("-", "−")
+    return f"{_rounded(value):.2f} {CBV_UNITS}".replace("-", "−")
 
 
 def _signed(value: float) -> str:

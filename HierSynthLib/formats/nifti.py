@@ -5,7 +5,9 @@ Source of the layout: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h 
 
 from __future__ import annotations
 
+import gzip
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +53,7 @@ _DATATYPES = {
 }  # fmt: skip
 _CODES = {np.dtype(name): code for code, name in _DATATYPES.items()}
 _MM_PER_UNIT = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}  # unknown (taken as mm), metre, millimetre, micrometre
+_SECONDS_PER_UNIT = {8: 1.0, 16: 1e-3, 24: 1e-6}  # second, millisecond, microsecond
 _Order = Literal["<", ">"]
 _ORDERS: tuple[_Order, ...] = ("<", ">")
 _DATA_OFFSET = 352  # header and the four bytes that say "no extensions"
@@ -80,7 +83,44 @@ def read(path: Path) -> Image:
     return _scaled(array, float(header["scl_slope"]), float(header["scl_inter"])), _affine(header, path)
 
 
-def write(path: Path, array: NDArray[Any], affine: NDArray[np.float64], description: str = "") -> None:
+@dataclass(frozen=True)
+class NiftiNote:
+    """What stands in a header beside the image.
+
+    Attributes:
+        description: free text.
+        frame_s: time between frames in s; None where it or its unit is not stated.
+    """
+
+    description: str
+    frame_s: float | None
+
+
+def read_note(path: Path) -> NiftiNote:
+    """Description and time between frames of a NIfTI file, from its header alone.
+
+    Raises:
+        InputError: missing, truncated, damaged or no NIfTI file.
+    """
+    try:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if zipped else path.open("rb") as file:
+            header, _ = _header(file.read(_NIFTI2.itemsize), path)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} cannot be read.", EXPORT_AGAIN) from error
+    step = float(header["pixdim"][4]) * _SECONDS_PER_UNIT.get(int(header["xyzt_units"]) & 56, 0.0)
+    description = bytes(header["descrip"]).split(b"\0")[0].decode("utf-8", errors="replace")
+    return NiftiNote(description, float(f"{step:.6g}") if np.isfinite(step) and step > 0 else None)
+
+
+def write(
+    path: Path,
+    array: NDArray[Any],
+    affine: NDArray[np.float64],
+    description: str = "",
+    frame_s: float | None = None,
+) -> None:
     """Write a NIfTI-1 file, compressed if the name ends with .gz; equal arguments give equal bytes.
 
     Booleans become uint8 and float16 becomes float32; other types are kept. The fastest compression is used: a higher
@@ -91,6 +131,7 @@ def write(path: Path, array: NDArray[Any], affine: NDArray[np.float64], descript
         array: (i, j[, k[, frame]]).
         affine: (4, 4), voxel index → RAS mm, without shear.
         description: at most 79 bytes of UTF-8 are kept.
+        frame_s: time between frames in s, of a series over time.
 
     Raises:
         OSError: it cannot be written.
@@ -98,7 +139,7 @@ def write(path: Path, array: NDArray[Any], affine: NDArray[np.float64], descript
     voxels = storable(array)
     compressor = zlib.compressobj(1, wbits=31) if path.suffix == ".gz" else None  # 31: gzip without a time stamp
     with path.open("wb") as file:
-        head = memoryview(_new_header(voxels, affine, description).tobytes() + bytes(4))
+        head = memoryview(_new_header(voxels, affine, description, frame_s).tobytes() + bytes(4))
         for piece in (head, *chunks(voxels)):
             file.write(compressor.compress(piece) if compressor else piece)
         if compressor:
@@ -190,7 +231,9 @@ def _quaternion(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     return bcd
 
 
-def _new_header(array: NDArray[Any], affine: NDArray[np.float64], description: str) -> NDArray[np.void]:
+def _new_header(
+    array: NDArray[Any], affine: NDArray[np.float64], description: str, frame_s: float | None
+) -> NDArray[np.void]:
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     direction = affine[:3, :3] / spacing
     left_handed = np.linalg.det(direction) < 0
@@ -200,10 +243,10 @@ def _new_header(array: NDArray[Any], affine: NDArray[np.float64], description: s
     header["dim"] = (array.ndim, *array.shape, *[1] * (7 - array.ndim))
     header["datatype"] = _CODES[array.dtype.newbyteorder("=")]
     header["bitpix"] = 8 * array.dtype.itemsize
-    header["pixdim"] = (-1 if left_handed else 1, *spacing, 1, 1, 1, 1)
+    header["pixdim"] = (-1 if left_handed else 1, *spacing, frame_s or 1, 1, 1, 1)
     header["vox_offset"] = _DATA_OFFSET
     header["scl_slope"] = 1
-    header["xyzt_units"] = 2
+    header["xyzt_units"] = 2 if frame_s is None else 2 | 8  # mm, s
     header["descrip"] = description.encode()[:79].decode(errors="ignore").encode()
     header["qform_code"] = header["sform_code"] = 1  # scanner coordinates
     header["quatern"] = _quaternion(direction * (1, 1, -1) if left_handed else direction)

@@ -113,7 +113,7 @@ def find_aif(brain: Candidates, bolus: Bolus, brain_curve: Doubles, tr_s: float,
     area = passes.sum(axis=1)
     top = passes.max(axis=1)
     late = _peak_times(passes) >= _peak_times(np.asarray(brain_curve[window], dtype=np.float32)[None])
-    tail = brain.curves[:, -options.late_frames :].mean(axis=1) / np.maximum(top, 1e-12)
+    tail = brain.curves[:, _late(brain.curves, bolus, options)].mean(axis=1) / np.maximum(top, 1e-12)
     stays = (tail >= _TAIL[0]) & (tail <= _TAIL[1])
     saturated = brain.lowest < options.aif_least_signal * brain.noise_level
     possible = brain.usable & (area > 0) & (top > options.aif_peak_snr * brain.noise) & ~late & ~saturated & stays
@@ -128,7 +128,9 @@ def find_aif(brain: Candidates, bolus: Bolus, brain_curve: Doubles, tr_s: float,
     chosen, score = chosen[order], score[order]
     if chosen.size:
         rough = _irregularity(brain.curves[chosen], bolus, tr_s, options)
-        regular = rough <= np.quantile(rough, 1 - options.aif_irregular_share)
+        some = rough[np.isfinite(rough)]
+        limit = np.quantile(some, 1 - options.aif_irregular_share) if some.size else -np.inf
+        regular = rough <= limit
         chosen, score = chosen[regular], score[regular]
     if chosen.size < _LEAST_CANDIDATES:
         raise AifError(
@@ -180,16 +182,21 @@ def tissue_equivalent(curve: Doubles, blood: tuple[float, float], tissue_r2star:
     return np.asarray(tissue_r2star * concentration)
 
 
+def _late(curves: NDArray[np.floating[Any]], bolus: Bolus, options: Options) -> slice:
+    return bolus.late(curves.shape[-1], options.late_frames)
+
+
 def _tail_of(curves: NDArray[np.floating[Any]], bolus: Bolus, options: Options) -> Doubles:
     """(n,) late mean of (n, T) curves relative to their sum; 0 where that is not positive."""
-    late = curves[:, -options.late_frames :].mean(axis=1, dtype=np.float64)
+    late = curves[:, _late(curves, bolus, options)].mean(axis=1, dtype=np.float64)
     area = curves[:, bolus.first :].sum(axis=1, dtype=np.float64)
     return np.asarray(np.where(area > 0, late / np.where(area > 0, area, 1), 0.0))
 
 
 def _tail_of_brain(brain_curve: Doubles, bolus: Bolus, options: Options) -> float | None:
     """The same of the brain; None where it has no tail, or where the relaxation of blood is allowed for."""
-    if options.aif_blood is not None or brain_curve[-options.late_frames :].mean() < _NO_TAIL * brain_curve.max():
+    late = brain_curve[_late(brain_curve, bolus, options)]
+    if options.aif_blood is not None or late.mean() < _NO_TAIL * brain_curve.max():
         return None
     return float(_tail_of(brain_curve[None], bolus, options)[0])
 

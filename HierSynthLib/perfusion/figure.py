@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from HierSynthLib.errors import InputError
+from HierSynthLib.perfusion.qc import scale_is_plausible
 from HierSynthLib.perfusion.write import CURVES, MAPS, QC, RUN, quality_lines
 from HierSynthLib.preparation.grid import Grid, resample
 from HierSynthLib.volume import read_volume
@@ -45,6 +46,8 @@ _TITLES = {
     "rCBV_uncorrected": "rCBV, not leakage-corrected",
     "K2": "K2: leakage (red: T1, blue: T2*)",
 }
+_ABSOLUTE = ("CBV", "CBF")
+"""Maps whose size is that of the AIF."""
 _SHOWN_UNITS = {"nrCBV": (1.0, "1 = white matter"), "K2": (1000.0, "10⁻³/s")}
 """Factor and unit of maps that are shown otherwise than stored, for short numbers."""
 _STYLES = {"K2": "RdBu_r", "MTT": "viridis", "Tmax": "viridis", "TTP": "viridis", "PSR": "viridis"}
@@ -97,7 +100,9 @@ def perfusion_figure(folder: Path) -> Figure:
     figure = Figure(figsize=(width, sum(heights) + 0.75))
     total = figure.get_figheight()
     figure.suptitle(_title(run), fontsize=_TITLE, fontweight="bold", y=1 - 0.18 / total, va="top")
-    titles = _TITLES if run["options"]["leakage"] != "none" else {}
+    titles = dict(_TITLES) if run["options"]["leakage"] != "none" else {}
+    uncertain = not scale_is_plausible(quality["numbers"]["median_cbv"], quality["numbers"]["median_cbf"])
+    titles |= {name: f"{name}: absolute scale uncertain (AIF)" for name in _ABSOLUTE if uncertain}
     _draw_maps(figure, montage, titles, top=1 - 0.75 / total, bottom=(heights[1] + heights[2] + 0.15) / total)
     top, bottom = (heights[1] + heights[2] - 0.35) / total, (heights[2] + 0.5) / total
     lower = figure.add_gridspec(
@@ -363,7 +368,12 @@ def _draw_place(axis: Axes, montage: Montage, name: str) -> None:
 def _draw_quality(axis: Axes, quality: Mapping[str, Any]) -> None:
     axis.set_title("Quality", fontsize=_TEXT + 1, fontweight="bold")
     axis.set_axis_off()
-    for number, (name, value) in enumerate(quality_lines(quality["numbers"])):
+    lines, numbers = quality_lines(quality["numbers"]), quality["numbers"]
+    if numbers["median_cbv"] is not None:
+        certain = scale_is_plausible(numbers["median_cbv"], numbers["median_cbf"])
+        said = f"{numbers['median_cbv']:.3g} ml/100 g"
+        lines.append(("median CBV", said if certain else f"{said}, implausible"))
+    for number, (name, value) in enumerate(lines):
         y = 0.97 - 0.088 * number
         axis.text(0.0, y, name, transform=axis.transAxes, fontsize=_TEXT, va="top")
         axis.text(1.0, y, value, transform=axis.transAxes, fontsize=_TEXT, va="top", ha="right")

@@ -17,11 +17,6 @@ def trapezoid_weights(frames: int, tr_s: float, start: int = 0, stop: int | None
     return weights
 
 
-def cumulative(curve: Curve, tr_s: float) -> Curve:
-    """(T,) ∫ from the first frame to each frame, in the units of the curve times s."""
-    return np.concatenate([[0.0], np.cumsum((curve[1:] + curve[:-1]) / 2) * tr_s])
-
-
 def washed_out(curve: Curve, rate: float, tr_s: float) -> Curve:
     """(T,) ∫curve(τ)·e^(−rate·(t − τ))dτ from the first frame on, exact between samples; rate in 1/s, 0 or more."""
     x = rate * tr_s

@@ -19,6 +19,7 @@ from HierSynthLib.files import atomic_folder
 from HierSynthLib.perfusion.job_inputs import aif_voxels, read_all, read_mask, white_matter
 from HierSynthLib.perfusion.maps import PerfusionMaps
 from HierSynthLib.perfusion.pipeline import process
+from HierSynthLib.perfusion.qc import scale_warnings
 from HierSynthLib.perfusion.request import PerfusionRequest
 from HierSynthLib.perfusion.series import DscSeries
 from HierSynthLib.perfusion.write import (
@@ -40,8 +41,6 @@ from HierSynthLib.synthesis.provenance import hash_input
 LIBRARIES = ("numpy", "scipy", "SimpleITK", "pydicom")
 STATEMENT = "Perfusion maps of a DSC series, for research only; not cleared for clinical use."
 
-# Median CBV of a brain, ml/100 g, beyond which the AIF cannot be of the right size (design values; 3 to 4 is normal).
-_PLAUSIBLE_CBV = (1.0, 20.0)
 # Few voxels of vessels must not decide the colours of a map (design values).
 _WINDOW_PERCENT = (2.0, 98.0)
 
@@ -69,7 +68,7 @@ def run_job(parameters: Mapping[str, Any], reporter: Reporter) -> dict[str, Any]
     # Arrays are for a client that reads them at once: nothing is gained from waiting for the disk.
     with atomic_folder(request.output, durable=request.format != "npy") as folder:
         reporter.progress("reading", 0.0)
-        series = read_all(request, Part(reporter, 0.0, 0.08))
+        series = read_all(request, Part(reporter, 0.0, 0.08), told)
         brain = None
         if request.brain is not None:
             brain = read_mask(request.brain, "brain mask", series, told, any_label=True)
@@ -86,7 +85,7 @@ def run_job(parameters: Mapping[str, Any], reporter: Reporter) -> dict[str, Any]
         write_maps(folder, result, request.format, simulated=request.simulated, reporter=Part(reporter, 0.9, 0.99))
         write_curves(folder / CURVES, result)
         quality = describe_quality(result)
-        implausible = scale_warnings(result)
+        implausible = scale_warnings(result.quality)
         for warning in implausible:
             reporter.warning(warning)
         quality["warnings"] = [*told, *quality["warnings"], *implausible]
@@ -139,20 +138,6 @@ def usual_window(result: PerfusionMaps, name: str) -> list[float]:
     """Values of a map at the ends of its colours: those that 2 and 98 % of the brain's voxels are below."""
     low, high = np.percentile(result.maps[name][result.brain], _WINDOW_PERCENT)
     return [float(f"{low:.3g}"), float(f"{high:.3g}")]
-
-
-def scale_warnings(result: PerfusionMaps) -> list[str]:
-    """What is to be said if absolute CBV cannot be right; relative maps do not depend on the size of the AIF."""
-    inside = result.brain & (result.maps["PH"] > 0)
-    if "CBV" not in result.maps or not inside.any():
-        return []
-    median = float(np.median(result.maps["CBV"][inside]))
-    if _PLAUSIBLE_CBV[0] <= median <= _PLAUSIBLE_CBV[1]:
-        return []
-    return [
-        f"Absolute CBV and CBF are implausible (median CBV {median:.3g} ml/100 g, normal is 3 to 4): the arterial "
-        "input function has the wrong size. Relative CBV, MTT and Tmax do not depend on it."
-    ]
 
 
 def describe_run(

@@ -23,8 +23,13 @@ _ENTER = "Enter it; the protocol of the series names it."
 Mask = NDArray[np.bool_]
 
 
-def read_all(request: PerfusionRequest, reporter: Reporter) -> DscSeries:
+def read_all(request: PerfusionRequest, reporter: Reporter, told: list[str]) -> DscSeries:
     """Read the series of a request, from whole files or frame by frame.
+
+    Args:
+        request: names files and times.
+        reporter: told about progress.
+        told: gets a sentence for each contradiction between the times that are used and others.
 
     Raises:
         InputError: a file cannot be read, frames lie on different grids, a time is missing or absurd, or the series is
@@ -32,7 +37,7 @@ def read_all(request: PerfusionRequest, reporter: Reporter) -> DscSeries:
         Cancelled: from the reporter.
     """
     if not request.frames:
-        return read_series(request.series, request.te_s, request.tr_s, request.flip_deg)
+        return read_series(request.series, request.te_s, request.tr_s, request.flip_deg, told)
     if request.te_s is None:
         raise InputError("The echo time of the DSC series is unknown.", _ENTER)
     if request.tr_s is None:

@@ -9,8 +9,9 @@ Bidirectional exchange (Leu 2016, AJNR 37:1440): agent also returns to the blood
 
 Both take every voxel's intravascular curve to be a multiple of m. A delay or another transit time is then mistaken for
 leakage (Bjørnerud 2011, JCBFM 31:2041). To first order a delay adds the derivative of m; if the residue functions are
-exponentials, another transit time θ adds m ⊗ e^(−t/θ); the second derivative takes up what remains of both. With these
-three terms in the regression the model stays linear. That is a design of this project; it can be switched off.
+exponentials, another transit time θ adds m ⊗ e^(−t/θ), here for one shorter and one longer than usual; the second
+derivative takes up what remains of both. With these terms in the regression the model stays linear. That is a design of
+this project; it can be switched off.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class LeakageModel:
         if options.leakage_shape:
             slope = np.gradient(m, tr_s)
             # Divided by θ, so that it has the area of m and its coefficient adds to K1.
-            shape.append(washed_out(m, 1 / options.leakage_transit_s, tr_s) / options.leakage_transit_s)
+            shape += [washed_out(m, 1 / theta, tr_s) / theta for theta in options.leakage_transits_s]
             shape += [slope, np.gradient(slope, tr_s)]
         rates = _rates(options)
         self._rates = np.asarray(rates, dtype=np.float32)
@@ -76,7 +77,7 @@ class LeakageModel:
             self._bases.append(np.linalg.qr(design)[0].astype(np.float32))
         self._first = first
         self._amplitude = (m[first:] / max(float(m[first:] @ m[first:]), 1e-30)).astype(np.float32)
-        self._multiples = slice(1, 3 if options.leakage_shape else 2)
+        self._multiples = slice(1, 2 + (len(options.leakage_transits_s) if options.leakage_shape else 0))
 
     def correct(self, curves: Curves) -> Corrected:
         """Separate (N, T) curves of ΔR2* (1/s) into leakage and the intravascular rest."""

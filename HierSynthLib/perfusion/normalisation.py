@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -15,7 +13,7 @@ LANDMARK_PERCENTILES = (2.0, 10.0, 25.0, 50.0, 75.0, 90.0, 98.0)
 """Percentiles of rCBV over the brain that are mapped to the reference scale (deciles and quartiles: Nyúl 2000)."""
 
 REFERENCE_SCALE = (0.15, 0.65, 1.00, 1.50, 2.20, 3.30, 6.50)
-"""Where they lie on the standard scale, in about nrCBV (design values; replace them by `train_scale` of own cases)."""
+"""Where they lie on the standard scale, in about nrCBV (design values)."""
 
 LEAST_VOXELS = 20
 _LEAST_BRAIN_VOXELS = 1000
@@ -76,14 +74,7 @@ def standardise(rcbv: Values, brain: NDArray[np.bool_], scale: ArrayLike = REFER
     """
     own, target = landmarks(rcbv, brain), np.asarray(scale, dtype=np.float64)
     if target.shape != own.shape or np.any(np.diff(target) <= 0):
-        raise InputError(f"The reference scale needs {len(own)} rising values.", "Use the default, or `train_scale`.")
+        raise InputError(f"The reference scale needs {len(own)} rising values.", "Use the default.")
     segment = np.clip(np.searchsorted(own, rcbv, side="right") - 1, 0, len(own) - 2)
     slope = np.diff(target) / np.diff(own)
     return np.asarray(target[segment] + slope[segment] * (rcbv - own[segment]), dtype=np.float32)
-
-
-def train_scale(cases: Sequence[ArrayLike]) -> NDArray[np.float64]:
-    """(7,) reference scale from the `landmarks` of several cases: their mean after each is divided by its median."""
-    found = np.stack([np.asarray(case, dtype=np.float64) for case in cases])
-    middle = len(LANDMARK_PERCENTILES) // 2
-    return np.asarray((found / found[:, middle : middle + 1]).mean(axis=0) * REFERENCE_SCALE[middle])

@@ -11,6 +11,8 @@ from HierSynthLib.errors import InputError
 LeakageMethod = Literal["none", "bsw", "bidirectional"]
 DeconvolutionMethod = Literal["ssvd", "csvd", "osvd"]
 
+_MOST_TRANSITS = 4
+
 
 @dataclass(frozen=True)
 class Options:
@@ -45,8 +47,8 @@ class Options:
         leakage: "bsw" (Boxerman 2006), "bidirectional" (Leu 2016) or "none".
         leakage_shape: whether a delay and a transit time other than the reference's are fitted along with the leakage;
             False is the published regression, which mistakes them for leakage (Bjørnerud 2011).
-        leakage_transit_s: time constant of the exponential that stands for a longer transit (design value: MTT of
-            tumours).
+        leakage_transits_s: time constants of the exponentials that stand for other transits (design value: those that
+            change voxels without leakage least, for MTT of 3 to 8 s).
         largest_kep: of the bidirectional model, 1/s (design value: 1.2/min).
         kep_steps: number of values of k_ep that are tried, 0 included (design value).
 
@@ -102,7 +104,7 @@ class Options:
 
     leakage: LeakageMethod = "bsw"
     leakage_shape: bool = True
-    leakage_transit_s: float = 6.0
+    leakage_transits_s: tuple[float, ...] = (3.0, 7.5)
     largest_kep: float = 0.02
     kep_steps: int = 12
 
@@ -150,19 +152,28 @@ class Options:
         )  # fmt: skip
         for name in shares:
             _check(name, getattr(self, name), 0.0, 1.0)
-        for name in ("baseline_min_frames", "late_frames", "kep_steps", "aif_clusters", "threads", "chunk_voxels"):
-            _check(name, getattr(self, name), 1)
-        _check("baseline_max_frames", self.baseline_max_frames, self.baseline_min_frames)
-        _check("aif_voxels", self.aif_voxels, 1)
-        _check("baseline_guard_frames", self.baseline_guard_frames, 0)
-        for name in (
-            "leakage_transit_s", "density_g_per_ml", "haematocrit_factor", "oscillation_limit", "tissue_r2star",
+        _check("signal_floor", self.signal_floor, 1e-9, 1.0)
+        for name, low, high in (
+            ("baseline_min_frames", 1, 1000), ("baseline_max_frames", self.baseline_min_frames, 1000),
+            ("baseline_guard_frames", 0, 20), ("late_frames", 1, 1000), ("kep_steps", 1, 1000),
+            ("aif_clusters", 1, 1000), ("aif_voxels", 1, 1000), ("threads", 1, 256), ("chunk_voxels", 1, 10**7),
+            ("motion_least_mm", 0, 100), ("non_enhancing_sd", 0, 1000), ("non_enhancing_least_sd", 0, 1),
+            ("largest_kep", 0, 10), ("density_g_per_ml", 0.1, 10), ("haematocrit_factor", 0.1, 10),
+            ("tissue_r2star", 1e-3, 1e4), ("aif_peak_snr", 0, 1e9), ("aif_least_signal", 0, 100),
+            ("oscillation_limit", 1e-6, 10), ("taper_s", 0, 1000),
         ):  # fmt: skip
-            _check(name, getattr(self, name), 1e-6)
-        for name in ("motion_least_mm", "largest_kep", "taper_s", "non_enhancing_sd", "aif_peak_snr"):
-            _check(name, getattr(self, name), 0.0)
+            _check(name, getattr(self, name), low, high)
         if self.integration_s is not None:
-            _check("integration_s", self.integration_s, 1.0)
+            _check("integration_s", self.integration_s, 1.0, 1e4)
+        for value in self.leakage_transits_s:
+            _check("leakage_transits_s", value, 0.1, 100)
+        if len(self.leakage_transits_s) > _MOST_TRANSITS:
+            raise InputError(
+                f"leakage_transits_s has {len(self.leakage_transits_s)} values.", f"Give at most {_MOST_TRANSITS}."
+            )
+        if self.aif_blood is not None:
+            for value, low in zip(self.aif_blood, (1e-6, 0.0), strict=True):
+                _check("aif_blood", value, low, 1e4)
 
     @property
     def blood_factor(self) -> float:
@@ -171,10 +182,7 @@ class Options:
 
     def to_json(self) -> dict[str, Any]:
         """The values as JSON."""
-        content = asdict(self)
-        if self.aif_blood is not None:
-            content["aif_blood"] = list(self.aif_blood)
-        return content
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Options:
@@ -199,6 +207,10 @@ def _typed(name: str, value: Any, default: Any) -> Any:
         if not isinstance(value, list | tuple) or len(value) != 2 or not all(_is_number(v) for v in value):
             raise InputError(f"{name} = {value!r} is not a pair of numbers.", "Give for example [0.5, 2.6].")
         return float(value[0]), float(value[1])
+    if name == "leakage_transits_s":
+        if not isinstance(value, list | tuple) or not all(_is_number(v) for v in value):
+            raise InputError(f"{name} = {value!r} is not a list of numbers.", "Give for example [3, 7.5].")
+        return tuple(float(v) for v in value)
     if value is None and name == "integration_s":
         return None
     if isinstance(default, bool):
@@ -218,7 +230,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _check(name: str, value: float, low: float, high: float = float("inf")) -> None:
-    if not low <= value <= high:  # also catches NaN
-        limits = f"at least {low:g}" if high == float("inf") else f"{low:g} to {high:g}"
-        raise InputError(f"{name} = {value:g} is out of range.", f"Give {limits}.")
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:  # also catches NaN and infinity
+        said = f"{value:g}" if isinstance(value, float) else f"{value!s:.20}"
+        raise InputError(f"{name} = {said} is out of range.", f"Give {low:g} to {high:g}.")

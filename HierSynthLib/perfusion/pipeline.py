@@ -9,18 +9,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from HierSynthLib.errors import InputError
-from HierSynthLib.perfusion.aif import Aif, AifError, Candidates, find_aif, given_aif, tissue_equivalent
-from HierSynthLib.perfusion.baseline import find_bolus
+from HierSynthLib.perfusion.aif import AIF_BY_HAND, Aif, AifError, Candidates, find_aif, given_aif, tissue_equivalent
+from HierSynthLib.perfusion.baseline import LEAST_LATE_FRAMES, find_bolus
+from HierSynthLib.perfusion.checks import checked_mask, checked_voxels
 from HierSynthLib.perfusion.deconvolution import Deconvolution
+from HierSynthLib.perfusion.frames import brain_mean, describe_jumps, find_jumps, mend, slice_means
 from HierSynthLib.perfusion.gamma import fit_gamma_variate
 from HierSynthLib.perfusion.integration import product, trapezoid_weights
 from HierSynthLib.perfusion.leakage import LeakageModel
 from HierSynthLib.perfusion.maps import Curves, PerfusionMaps
 from HierSynthLib.perfusion.masks import brain_from_series, non_enhancing
 from HierSynthLib.perfusion.motion import Motion, correct_motion
-from HierSynthLib.perfusion.normalisation import normalise_to_white_matter, standardise
+from HierSynthLib.perfusion.normalisation import LEAST_VOXELS, normalise_to_white_matter, standardise
 from HierSynthLib.perfusion.options import Options
-from HierSynthLib.perfusion.qc import assess
+from HierSynthLib.perfusion.qc import WhiteMatter, assess
 from HierSynthLib.perfusion.relaxation import baseline_level, dual_echo, log_drop, single_echo
 from HierSynthLib.perfusion.series import DscSeries
 from HierSynthLib.perfusion.summary import peak_of, signal_recovery
@@ -30,8 +32,11 @@ from HierSynthLib.progress import Part, Reporter, Silent
 Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-# A bolus stands out of the noise of a voxel if it is this much higher (design value).
+# A bolus stands out of the noise of a voxel if its area is so many of the area's standard deviations (design value: of
+# voxels with noise only, 0.6 % are taken for perfused where the baseline has 12 frames).
 _VISIBLE_SD = 3.0
+# After the first pass no signal is as low as this share of the baseline (design value).
+_NO_SIGNAL = 0.02
 _MOTION_SHARE = 0.7
 
 
@@ -62,14 +67,14 @@ def process(
         Cancelled: the user asked to stop.
     """
     options, reporter = options or Options(), reporter or Silent()
-    brain, nawm = _checked_mask(brain, "brain mask", series), _checked_mask(nawm, "white matter mask", series)
-    chosen = None if aif_voxels is None else _checked_voxels(aif_voxels, series)
+    brain, nawm = checked_mask(brain, "brain mask", series), checked_mask(nawm, "white matter mask", series)
+    chosen = None if aif_voxels is None else checked_voxels(aif_voxels, series)
     motion = None
     rest: Reporter = reporter
     if options.motion:
         rest = Part(reporter, _MOTION_SHARE, 1.0)
         rough = brain if brain is not None else brain_from_series(_mean_image(series), series.spacing)
-        bolus = find_bolus(_mean_signal(series, rough), options)
+        bolus = find_bolus(brain_mean(*slice_means(series.echoes[0], rough)), options)
         series, motion = correct_motion(series, rough, bolus, options, Part(reporter, 0.0, _MOTION_SHARE))
     return _Processing(series, options, brain, motion, rest).run(nawm, chosen)
 
@@ -95,10 +100,40 @@ class _Processing:
         reporter.progress("brain mask", 0.0)
         self._brain = brain if brain is not None else brain_from_series(_mean_image(series), series.spacing)
         self._voxels = Voxels.of(self._brain, series.echoes[0])
-        signal = _mean_signal(series, self._brain)
-        self._bolus = find_bolus(signal, options)
-        self._signal = signal
         self._warnings: list[str] = []
+        self._find_bolus()
+        stop = None
+        if options.integration_s is not None:
+            stop = min(series.frames, self._bolus.arrival + 1 + round(options.integration_s / series.tr_s))
+        self._weights = trapezoid_weights(series.frames, series.tr_s, self._bolus.first, stop).astype(np.float32)
+        self._late = self._bolus.late(series.frames, options.late_frames)
+        self._warn_of_the_end()
+
+    def _find_bolus(self) -> None:
+        """Baseline and bolus, and the frames that jump, which are left out of both."""
+        means = [slice_means(echo, self._brain) for echo in self._series.echoes]
+        (first, counts), *_ = means
+        self._signal = brain_mean(first, counts)
+        bolus = find_bolus(self._signal, self._options)
+        self._jumps = np.logical_or.reduce([find_jumps(mean, counts, bolus) for mean, _ in means])
+        if self._jumps.any():
+            mend(first, np.arange(len(first)), self._jumps, bolus.steady)
+            bolus = find_bolus(brain_mean(first, counts), self._options)
+            self._warnings.append(describe_jumps(self._jumps, counts))
+        self._bolus = bolus
+
+    def _warn_of_the_end(self) -> None:
+        count, wanted = self._series.frames - self._bolus.passed, self._options.late_frames
+        if count < LEAST_LATE_FRAMES:
+            self._warnings.append(
+                "The series ends before the bolus has passed: leakage correction, PSR and the area of late voxels are "
+                "not to be relied on."
+            )
+        elif count < wanted:
+            self._warnings.append(
+                f"Only {count} frames follow the first pass and count as late, not {wanted}: leakage correction and "
+                "PSR are uncertain."
+            )
 
     def run(self, nawm: Mask | None, aif_voxels: NDArray[np.intp] | None) -> PerfusionMaps:
         series, options, bolus = self._series, self._options, self._bolus
@@ -110,9 +145,9 @@ class _Processing:
         aif = self._aif(measured, brain_curve, aif_voxels)
         values, corrected = self._maps(measured, model, aif)
         maps = {name: self._voxels.volume(value) for name, value in values.items()}
-        divisor = self._normalise(maps, nawm)
+        white_matter = self._normalise(maps, nawm, self._voxels.volume(measured.usable))
         count = len(self._voxels)
-        visible = measured.usable & (values["PH"] > _VISIBLE_SD * self._noise(measured))
+        visible = self._visible(measured)
         if options.gamma_fit:
             visible &= values["rCBV_gamma"] > 0
         shares = tuple(100 * float(np.mean(mask)) for mask in (~measured.usable, visible, reference))
@@ -126,7 +161,9 @@ class _Processing:
             shares=(shares[0], shares[1], shares[2]),
             motion=self._motion,
             aif=aif,
-            white_matter_rcbv=divisor,
+            white_matter=white_matter,
+            mended_frames=int(np.count_nonzero(self._jumps.any(axis=0))),
+            medians=_medians(values, measured.usable),
             found=self._warnings,
         )
         for warning in quality.warnings:
@@ -149,21 +186,36 @@ class _Processing:
         curves = np.empty((count, series.frames), dtype=np.float32)
         usable = np.empty(count, dtype=bool)
         noise, lowest, late = (np.zeros(count, dtype=np.float32) for _ in range(3))
+        slices = voxels.indices[:, 2]
 
         def work(part: slice) -> None:
             signals = [voxels.rows(echo, part) for echo in series.echoes]
+            self._mend(signals, slices[part])
             curves[part] = self._relaxation(signals)
-            from_steady = [signal[:, self._bolus.steady :] for signal in signals]
-            usable[part] = np.all([signal.min(axis=1) > 0 for signal in from_steady], axis=0)
+            usable[part] = np.all([self._has_signal(signal) for signal in signals], axis=0)
             curves[part][~usable[part]] = 0
             first, level = signals[0], baseline_level(signals[0], self._bolus.baseline)
             safe = np.where(level > 0, level, np.float32(1))
             noise[part] = first[:, self._bolus.baseline].std(axis=1, ddof=1) / safe
             lowest[part] = first[:, self._bolus.first :].min(axis=1) / safe
-            late[part] = first[:, -self._options.late_frames :].mean(axis=1) / safe
+            late[part] = first[:, self._late].mean(axis=1) / safe
 
         self._in_parts(work, "relaxation", 0.0, 0.3)
         return _Measured(curves, usable, noise, lowest, late)
+
+    def _mend(self, signals: list[NDArray[np.float32]], slices: NDArray[np.intp]) -> None:
+        for signal in signals:
+            mend(signal, slices, self._jumps, self._bolus.steady)
+
+    def _has_signal(self, signal: NDArray[np.float32]) -> Mask:
+        """(n,) voxels with signal in every frame of the (n, T) steady state; in the first pass it may be low."""
+        bolus = self._bolus
+        least = np.float32(_NO_SIGNAL) * baseline_level(signal, bolus.baseline)
+        usable = signal[:, bolus.steady :].min(axis=1) > 0
+        usable &= signal[:, bolus.steady : bolus.stop].min(axis=1) > least
+        if bolus.passed < self._series.frames:
+            usable &= signal[:, bolus.passed :].min(axis=1) > least
+        return np.asarray(usable)
 
     def _relaxation(self, signals: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         """(n, T) ΔR2* in 1/s of the (n, T) signal of each echo."""
@@ -186,14 +238,24 @@ class _Processing:
         """(N,) standard deviation of ΔR2* in the baseline, 1/s."""
         return np.asarray(measured.curves[:, self._bolus.baseline].std(axis=1, ddof=1))
 
+    def _visible(self, measured: _Measured) -> Mask:
+        """(N,) voxels whose first-pass area stands out of its noise, which that of the baseline's level adds to."""
+        window, baseline = self._bolus.first_pass(self._series.frames), self._bolus.baseline
+        frames, before = window.stop - window.start, baseline.stop - baseline.start
+        area = measured.curves[:, window].sum(axis=1)
+        spread = self._noise(measured) * np.float32(np.sqrt(frames + frames**2 / before))
+        return np.asarray(measured.usable & (area > _VISIBLE_SD * spread))
+
     def _aif(
         self, measured: _Measured, brain_curve: NDArray[np.float64], voxels: NDArray[np.intp] | None
     ) -> Aif | None:
         tr_s = self._series.tr_s
         if voxels is not None:
             i, j, k = voxels.T
-            curves = self._relaxation([np.asarray(echo[i, j, k], np.float32) for echo in self._series.echoes])
-            return self._in_blood(given_aif(curves, voxels, self._bolus, brain_curve, tr_s, self._options))
+            signals = [np.array(echo[i, j, k], np.float32) for echo in self._series.echoes]
+            self._mend(signals, k)
+            given = given_aif(self._relaxation(signals), voxels, self._bolus, brain_curve, tr_s, self._options)
+            return self._in_blood(given)
         brain = Candidates(
             measured.curves,
             self._voxels.indices,
@@ -209,20 +271,27 @@ class _Processing:
             return None
 
     def _in_blood(self, aif: Aif) -> Aif:
-        """The AIF as tissue would show it, if the relaxation of blood is given."""
-        if self._options.aif_blood is None:
-            return aif
-        return replace(aif, curve=tissue_equivalent(aif.curve, self._options.aif_blood, self._options.tissue_r2star))
+        """The AIF as tissue would show it, if the relaxation of blood is given.
+
+        Raises:
+            AifError: its area is not positive.
+        """
+        if self._options.aif_blood is not None:
+            curve = tissue_equivalent(aif.curve, self._options.aif_blood, self._options.tissue_r2star)
+            aif = replace(aif, curve=curve)
+        if not float(aif.curve @ self._weights) > 0:
+            raise AifError(
+                f"The area under the {aif.method} arterial input function is not positive: its signal rises.",
+                AIF_BY_HAND,
+            )
+        return aif
 
     def _maps(
         self, measured: _Measured, model: LeakageModel, aif: Aif | None
     ) -> tuple[dict[str, Values], NDArray[np.float64]]:
         """(N,) values of each map, and the mean (T,) curve after leakage correction."""
         series, options, bolus, count = self._series, self._options, self._bolus, len(self._voxels)
-        stop = None
-        if options.integration_s is not None:
-            stop = min(series.frames, bolus.arrival + 1 + round(options.integration_s / series.tr_s))
-        weights = trapezoid_weights(series.frames, series.tr_s, bolus.first, stop).astype(np.float32)[:, None]
+        weights = self._weights[:, None]
         names = ["rCBV", "rCBV_uncorrected", "K1", "K2", "TTP", "PH"]
         names += ["kep"] * (options.leakage == "bidirectional") + ["rCBV_gamma"] * options.gamma_fit
         area, deconvolution = 0.0, None
@@ -270,18 +339,25 @@ class _Processing:
             value[~measured.usable] = 0
         return values, np.sum(sums, axis=0) / max(1, int(np.count_nonzero(measured.usable)))
 
-    def _normalise(self, maps: dict[str, Values], nawm: Mask | None) -> float | None:
-        """Add the maps on a common scale; returns the mean of the white matter, where it is given."""
+    def _normalise(self, maps: dict[str, Values], nawm: Mask | None, usable: Mask) -> WhiteMatter | None:
+        """Add the maps on a common scale; returns what they were divided by, where white matter is given."""
         try:
-            maps["rCBV_standardised"] = np.where(self._brain, standardise(maps["rCBV"], self._brain), np.float32(0))
+            maps["rCBV_standardised"] = np.where(usable, standardise(maps["rCBV"], usable), np.float32(0))
         except InputError as error:
             self._warnings.append(f"There is no standardised rCBV: {error.message}")
         if nawm is None:
             self._warnings.append("There is no nrCBV: no normal-appearing white matter was given.")
             return None
-        maps["nrCBV"], divisor = normalise_to_white_matter(maps["rCBV"], nawm & self._brain)
-        maps["nrCBV_uncorrected"], _ = normalise_to_white_matter(maps["rCBV_uncorrected"], nawm & self._brain)
-        return divisor
+        used = nawm & usable
+        inside, left = int(np.count_nonzero(nawm & self._brain)), int(np.count_nonzero(used))
+        if left < LEAST_VOXELS <= inside:
+            raise InputError(
+                f"Of the {inside} voxels of normal-appearing white matter only {left} have signal in all frames.",
+                "Draw it larger, or elsewhere; look for frames or slices that were cut off.",
+            )
+        maps["nrCBV"], divisor = normalise_to_white_matter(maps["rCBV"], used)
+        maps["nrCBV_uncorrected"], _ = normalise_to_white_matter(maps["rCBV_uncorrected"], used)
+        return WhiteMatter(divisor, left, int(np.count_nonzero(nawm)) - inside, inside - left)
 
     def _in_parts(self, work: Callable[[slice], None], stage: str, start: float, end: float) -> None:
         options = self._options
@@ -293,40 +369,8 @@ def _mean_image(series: DscSeries) -> Values:
     return np.asarray(series.echoes[0].mean(axis=3))
 
 
-def _mean_signal(series: DscSeries, brain: Mask) -> NDArray[np.float64]:
-    """(T,) mean signal of the first echo over the brain."""
-    if not brain.any():
-        raise InputError("The brain mask is empty.", "Give a mask on the grid of the DSC series, or none.")
-    echo = series.echoes[0]
-    weights = (brain / np.count_nonzero(brain)).astype(np.float32)
-    if echo.flags.f_contiguous:
-        return np.asarray(weights.ravel(order="F") @ echo.reshape(-1, series.frames, order="F"), dtype=np.float64)
-    return np.asarray(weights.ravel() @ echo.reshape(-1, series.frames), dtype=np.float64)
-
-
-def _checked_mask(mask: Mask | None, name: str, series: DscSeries) -> Mask | None:
-    if mask is None:
+def _medians(values: dict[str, Values], usable: Mask) -> tuple[float, float] | None:
+    """Medians of absolute CBV and CBF over the voxels that have a curve, if there is an AIF."""
+    if "CBV" not in values or not usable.any():
         return None
-    if mask.shape != series.grid:
-        raise InputError(
-            f"The {name} has {_size(mask.shape)} voxels, the DSC series {_size(series.grid)}.",
-            "Resample the mask to the grid of the series.",
-        )
-    return np.asarray(mask, dtype=bool)
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape))
-
-
-def _checked_voxels(voxels: ArrayLike, series: DscSeries) -> NDArray[np.intp]:
-    found = np.asarray(voxels)
-    if found.ndim != 2 or found.shape[1] != 3 or len(found) == 0 or found.dtype.kind not in "iu":
-        raise InputError(
-            "The voxels of the arterial input function are not a list of indices (i, j, k).", "Give at least one."
-        )
-    if np.any(found < 0) or np.any(found >= series.grid):
-        raise InputError(
-            "A voxel of the arterial input function lies outside the DSC series.", "Place it in an artery within it."
-        )
-    return found.astype(np.intp)
+    return float(np.median(values["CBV"][usable])), float(np.median(values["CBF"][usable]))

@@ -17,6 +17,28 @@ _MOST_MOTION_MM = 3.0
 _LONGEST_TR_S, _LEAST_AFTER_PEAK_S = 2.0, 30.0
 _WIDEST_AIF_S, _LEAST_AGREEMENT, _LEAST_TAIL = 14.0, 0.9, 0.6
 _LEAST_FITTED, _LEAST_NON_ENHANCING = 80.0, 25.0
+_LEAST_BRAIN_ML = 600.0
+_MOST_OUTSIDE = 0.1
+# Medians over the brain, ml/100 g and ml/100 g/min, beyond which the AIF cannot be of the right size; 3 to 4 and 40
+# to 50 are normal (design values).
+_PLAUSIBLE_CBV, _HIGHEST_CBF = (1.5, 7.0), 100.0
+
+
+@dataclass(frozen=True)
+class WhiteMatter:
+    """What became of the normal-appearing white matter that was given.
+
+    Attributes:
+        rcbv: mean rCBV, by which nrCBV was divided.
+        used: number of its voxels.
+        outside: voxels outside the brain mask.
+        unusable: voxels of the brain without signal in some frames.
+    """
+
+    rcbv: float
+    used: int
+    outside: int
+    unusable: int
 
 
 @dataclass(frozen=True)
@@ -42,6 +64,11 @@ class Quality:
         aif_width_s: its full width at half maximum.
         aif_lead_s: how much earlier it peaks than the brain.
         white_matter_rcbv: by what nrCBV was divided; None without NAWM.
+        white_matter_voxels: voxels of NAWM that were used.
+        white_matter_lost: those that were not, outside the brain mask or without signal in some frames.
+        mended_frames: number of frames that jump, in all or some slices, and were replaced by their neighbours.
+        median_cbv: median of absolute CBV over the brain, ml/100 g; None without AIF.
+        median_cbf: the same of CBF, ml/100 g/min.
         warnings: what a user should know, one sentence each.
     """
 
@@ -62,6 +89,11 @@ class Quality:
     aif_width_s: float | None
     aif_lead_s: float | None
     white_matter_rcbv: float | None
+    white_matter_voxels: int
+    white_matter_lost: int
+    mended_frames: int
+    median_cbv: float | None
+    median_cbf: float | None
     warnings: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -85,7 +117,9 @@ def assess(
     shares: tuple[float, float, float],
     motion: Motion | None,
     aif: Aif | None,
-    white_matter_rcbv: float | None,
+    white_matter: WhiteMatter | None,
+    mended_frames: int,
+    medians: tuple[float, float] | None,
     found: list[str],
 ) -> Quality:
     """Collect the numbers and say in words what is wrong.
@@ -99,7 +133,9 @@ def assess(
         shares: unusable, fitted and non-enhancing voxels, in % of the brain.
         motion: movement, if looked for.
         aif: arterial input function, if there is one.
-        white_matter_rcbv: divisor of nrCBV, if there is one.
+        white_matter: what nrCBV was divided by, if there was NAWM.
+        mended_frames: number of frames that were replaced by their neighbours.
+        medians: of absolute CBV in ml/100 g and CBF in ml/100 g/min over the brain, if there is an AIF.
         found: warnings of the processing itself, which come first.
     """
     unusable, fitted, reference = shares
@@ -112,6 +148,7 @@ def assess(
         "fitted": fitted,
         "reference": reference,
         "unusable": unusable,
+        "brain_ml": brain_ml,
     }
     moved = None if motion is None else float(motion.largest_mm.max())
     return Quality(
@@ -131,9 +168,50 @@ def assess(
         aif_peak=None if aif is None else aif.peak,
         aif_width_s=None if aif is None else aif.width_s,
         aif_lead_s=None if aif is None else aif.lead_s,
-        white_matter_rcbv=white_matter_rcbv,
-        warnings=(*found, *_series_warnings(numbers), *_motion_warnings(moved), *_aif_warnings(aif)),
+        white_matter_rcbv=None if white_matter is None else white_matter.rcbv,
+        white_matter_voxels=0 if white_matter is None else white_matter.used,
+        white_matter_lost=0 if white_matter is None else white_matter.outside + white_matter.unusable,
+        mended_frames=mended_frames,
+        median_cbv=None if medians is None else medians[0],
+        median_cbf=None if medians is None else medians[1],
+        warnings=(
+            *found,
+            *_series_warnings(numbers),
+            *_white_matter_warnings(white_matter),
+            *_motion_warnings(moved),
+            *_aif_warnings(aif),
+        ),
     )
+
+
+def scale_is_plausible(median_cbv: float | None, median_cbf: float | None) -> bool:
+    """Whether absolute CBV (ml/100 g) and CBF (ml/100 g/min) can be right, by their medians over the brain."""
+    if median_cbv is None or median_cbf is None:
+        return True
+    return _PLAUSIBLE_CBV[0] <= median_cbv <= _PLAUSIBLE_CBV[1] and median_cbf <= _HIGHEST_CBF
+
+
+def scale_warnings(quality: Quality) -> list[str]:
+    """What is to be said if absolute CBV and CBF cannot be right; apart, since relative maps do not depend on them."""
+    cbv, cbf = quality.median_cbv, quality.median_cbf
+    if scale_is_plausible(cbv, cbf):
+        return []
+    return [
+        f"Absolute CBV and CBF are implausible (medians {cbv:.3g} ml/100 g and {cbf:.3g} ml/100 g/min; 3 "
+        "to 4 and 40 to 50 are normal): the arterial input function has the wrong size (partial volume, saturation). "
+        "Relative CBV does not depend on it; MTT and Tmax depend on its shape."
+    ]
+
+
+def _white_matter_warnings(found: WhiteMatter | None) -> list[str]:
+    if found is None:
+        return []
+    given = found.used + found.outside + found.unusable
+    lost = [f"{found.outside} lie outside the brain mask"] * (found.outside > _MOST_OUTSIDE * given)
+    lost += [f"{found.unusable} have no signal in some frames"] * (found.unusable > 0)
+    if not lost:
+        return []
+    return [f"Of the {given} voxels of normal-appearing white matter {found.used} are used: {', '.join(lost)}."]
 
 
 def _series_warnings(numbers: dict[str, float]) -> list[str]:
@@ -155,6 +233,10 @@ def _series_warnings(numbers: dict[str, float]) -> list[str]:
             reference < _LEAST_NON_ENHANCING,
             f"Only {reference:.0f} % of the brain do not enhance, so that the reference of the leakage correction is "
             "small.",
+        ),
+        (
+            numbers["brain_ml"] < _LEAST_BRAIN_ML,
+            f"The brain has {numbers['brain_ml']:.0f} ml only: look at the brain mask; is part of the head missing?",
         ),
         (
             unusable >= 1,

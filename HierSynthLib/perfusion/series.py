@@ -23,6 +23,9 @@ _NEGATIVE_SHARE = 0.001
 # Largest values that a scanner or a format with a fixed number of bits can store.
 _CEILINGS = {2**bits - 1 for bits in range(8, 17)}
 _SATURATED_SHARE = 0.001
+# At the end of a histogram that is not cut off no value is so many times as frequent as the next (design value).
+_PILE = 3
+_TWO_FRAMES = 4  # after the magnetisation has become steady, before a bolus
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +135,16 @@ def check_timing(te_s: Sequence[float], tr_s: float) -> None:
         )
 
 
-def _checked(echo: NDArray[Any], number: int) -> Signal:
-    name = f"Echo {number} of the DSC series"
+def check_frames(echo: NDArray[Any], name: str) -> None:
+    """Check that an array is a series over time.
+
+    Args:
+        echo: of any shape.
+        name: what it is, for messages.
+
+    Raises:
+        InputError: it is not 4-D, or has too few frames.
+    """
     if echo.ndim != 4:
         raise InputError(f"{name} has {echo.ndim} dimensions, not 4.", "Give the whole series, not one of its frames.")
     if echo.shape[3] < LEAST_FRAMES:
@@ -141,6 +152,11 @@ def _checked(echo: NDArray[Any], number: int) -> Signal:
             f"{name} has {echo.shape[3]} frames.",
             f"At least {LEAST_FRAMES} are needed; is time the last dimension of the file?",
         )
+
+
+def _checked(echo: NDArray[Any], number: int) -> Signal:
+    name = f"Echo {number} of the DSC series"
+    check_frames(echo, name)
     if echo.dtype.kind not in "biuf" or echo.size == 0:
         raise InputError(f"{name} holds no numbers.", "Give a magnitude image.")
     signal = np.asarray(echo, dtype=np.float32)
@@ -169,12 +185,30 @@ def _checked(echo: NDArray[Any], number: int) -> Signal:
 
 
 def _check_saturation(signal: Signal, name: str) -> None:
+    """Refuse a series cut off at the top: samples pile up at the largest value, whichever that is.
+
+    Scaling after the cut makes any value the largest. Without noise (a simulation) values repeat by nature.
+
+    Raises:
+        InputError: the series is saturated.
+    """
     largest = float(signal.max())
-    if largest not in _CEILINGS:
+    there = int(np.count_nonzero(signal == largest))
+    if there <= _SATURATED_SHARE * int(np.count_nonzero(signal)):
         return
-    share = int(np.count_nonzero(signal == largest)) / int(np.count_nonzero(signal))
-    if share > _SATURATED_SHARE:
-        raise InputError(
-            f"{name} is saturated: {share:.1%} of its signal has the largest value that can be stored, {largest:.0f}.",
-            "Export it again with a scaling that keeps the bright tissue.",
-        )
+    next_value = float(np.max(signal, where=signal < largest, initial=0))
+    below = int(np.count_nonzero(signal == next_value))
+    if largest not in _CEILINGS and (there < _PILE * below or _is_without_noise(signal, largest)):
+        return
+    share = there / int(np.count_nonzero(signal))
+    raise InputError(
+        f"{name} is saturated: {share:.1%} of its signal has the largest value that was stored, {largest:g}.",
+        "Export it again with a scaling that keeps the bright tissue.",
+    )
+
+
+def _is_without_noise(signal: Signal, largest: float) -> bool:
+    """Whether most voxels that are not cut off have the same signal in two frames one after the other."""
+    one, two = signal[..., _TWO_FRAMES], signal[..., _TWO_FRAMES + 1]
+    inside = (one > 0) & (one < largest) & (two < largest)
+    return bool(np.count_nonzero(inside & (one == two)) > 0.5 * np.count_nonzero(inside))

@@ -20,15 +20,21 @@ ECHO_TIME = "MultiVolume.DICOM.EchoTime"
 REPETITION_TIME = "MultiVolume.DICOM.RepetitionTime"
 FLIP_ANGLE = "MultiVolume.DICOM.FlipAngle"
 FRAME_LABELS = "MultiVolume.FrameLabels"
+FRAME_TAG = "MultiVolume.FrameIdentifyingDICOMTagName"
 FRAME_UNIT = "MultiVolume.FrameIdentifyingDICOMTagUnits"
-ATTRIBUTES = (ECHO_TIME, REPETITION_TIME, FLIP_ANGLE, FRAME_LABELS, FRAME_UNIT)
-"""Attributes that Slicer's DICOM import (MultiVolumeImporter) gives to a series: ms, ms, degrees, times, their unit."""
+ATTRIBUTES = (ECHO_TIME, REPETITION_TIME, FLIP_ANGLE, FRAME_LABELS, FRAME_TAG, FRAME_UNIT)
+"""Attributes that Slicer's DICOM import (MultiVolumeImporter) gives to a series: ms, ms, degrees, what tells its frames
+apart, which DICOM element that is, its unit."""
+
+TIME_TAGS = ("AcquisitionTime", "ContentTime", "DeltaStartTime", "SeriesTime", "Time", "TriggerTime")
+"""Elements by which that import tells frames apart and that say when a frame was acquired; echo times, for example, are
+in ms, too."""
 
 # Frames are as far apart as this share of their distance allows (design value: times in DICOM are rounded).
 _EVEN = 0.05
 # Repetition time and distance of the frames are the same within this share (design value).
-_SAME = 0.01
-_SECONDS = {"s": 1.0, "ms": 1e-3}
+_SAME = 0.05
+_SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,8 @@ class StatedTiming:
         te_ms: echo time in ms.
         tr_s: time between frames in s.
         flip_deg: flip angle in degrees.
-        note: why the time between frames is not known although something is stated; "" otherwise.
+        note: why the time between frames is not known although something is stated, or where it comes from if not from
+            the times of the frames; "" otherwise.
     """
 
     te_ms: float | None = None
@@ -54,25 +61,23 @@ def stated_timing(attributes: Mapping[str, str | None], index_values: Sequence[s
     Args:
         attributes: name → value of `ATTRIBUTES`, as far as the node has them.
         index_values: of the frames, in their order, as text.
-        index_unit: of these values; only "s" and "ms" are times.
+        index_unit: of these values; only "s", "sec" and "ms" are times.
 
     Returns:
         Time between frames: the even distance of the frames' times. Whole numbers that count the frames are no times.
-        Without times it is DICOM's repetition time; where both differ, it is not known.
+        Without times it is DICOM's repetition time, and so it is where the times are uneven but their mean distance is
+        the same; where both differ, it is not known.
     """
     labels, unit = attributes.get(FRAME_LABELS), attributes.get(FRAME_UNIT) or ""
-    distance = _even_distance(index_values, index_unit)
-    if distance is None and labels:
-        distance = _even_distance(labels.split(","), unit)
+    times = _times_s(index_values, index_unit)
+    if times is None and labels and (attributes.get(FRAME_TAG) or TIME_TAGS[0]) in TIME_TAGS:
+        times = _times_s(labels.split(","), unit)
     repetition_ms = _number(attributes.get(REPETITION_TIME))
     repetition = None if repetition_ms is None else repetition_ms / 1000
-    note = ""
-    tr_s = distance if distance is not None else repetition
-    if distance is not None and repetition is not None and abs(distance - repetition) > _SAME * distance:
-        tr_s = None
+    tr_s, note = _time_between(times, repetition)
+    if times is None and labels and repetition is not None:
         note = (
-            f"The frames are {distance:.4g} s apart, but the repetition time is {repetition:.4g} s: enter the time "
-            "between two frames."
+            "The series does not say when its frames were acquired: the time between frames is DICOM's repetition time."
         )
     te_ms, flip_deg = _number(attributes.get(ECHO_TIME)), _number(attributes.get(FLIP_ANGLE))
     return StatedTiming(te_ms, tr_s, flip_deg, note)
@@ -101,6 +106,26 @@ def index_of_frames(
         FLIP_ANGLE: flip_deg,
     }
     return values, unit, {name: f"{value:.9g}" for name, value in stated.items() if value is not None}
+
+
+def agree(first_s: float, second_s: float) -> bool:
+    """Whether two times between frames, in s, are the same within 5 % of the second."""
+    return abs(first_s - second_s) <= _SAME * second_s
+
+
+def frame_distance(times_s: NDArray[np.float64], rounding_s: float = 0.0) -> float | None:
+    """Even distance of the times (T,) of frames, in s; None if it is uneven or they do not rise.
+
+    Args:
+        times_s: of two frames or more, in their order.
+        rounding_s: by how much a distance may differ since the times are rounded, beyond the 5 % that are allowed.
+    """
+    steps: NDArray[np.float64] = np.diff(times_s)
+    step = float(times_s[-1] - times_s[0]) / len(steps)
+    if step <= 0 or np.abs(steps - step).max() > max(_EVEN * step, rounding_s):
+        return None
+    # Without the digits that come of sums of rounded times.
+    return float(f"{step:.6g}")
 
 
 def check_entered(te_ms: Sequence[float], tr_s: float | None) -> None:
@@ -135,22 +160,35 @@ def _check_range(name: str, value: float, low: float, high: float, unit: str) ->
         )
 
 
-def _even_distance(values: Sequence[str], unit: str) -> float | None:
-    """Distance in s of times that are evenly spaced; None for others, for no times, and for numbers of frames."""
+def _time_between(times_s: NDArray[np.float64] | None, repetition_s: float | None) -> tuple[float | None, str]:
+    """Time between frames in s as times and repetition time state it, and why it is not known."""
+    if times_s is None:
+        return repetition_s, ""
+    even = frame_distance(times_s)
+    distance = even if even is not None else float(times_s[-1] - times_s[0]) / (len(times_s) - 1)
+    if repetition_s is not None and agree(repetition_s, distance):
+        return (even if even is not None else repetition_s), ""
+    ask = "enter the time between two frames."
+    if repetition_s is not None:
+        mean = "" if even is not None else " on average"
+        return (
+            None,
+            f"The frames are {distance:.4g} s apart{mean}, but the repetition time is {repetition_s:.4g} s: {ask}",
+        )
+    if even is None:
+        return None, f"The times of the frames are uneven: {ask}"
+    return even, ""
+
+
+def _times_s(values: Sequence[str], unit: str) -> NDArray[np.float64] | None:
+    """Times of two frames or more, in s; None for what is no time, and for numbers of frames."""
     if unit not in _SECONDS or len(values) < 2:
         return None
     numbers = [_finite(value) for value in values]
     if any(number is None for number in numbers):
         return None
     times = np.array(numbers, dtype=np.float64)
-    steps: NDArray[np.float64] = np.diff(times)
-    if np.all(steps == 1):
-        return None
-    step = float(times[-1] - times[0]) / len(steps)
-    if step <= 0 or np.abs(steps - step).max() > _EVEN * step:
-        return None
-    # Without the digits that come of sums of rounded times.
-    return float(f"{step * _SECONDS[unit]:.6g}")
+    return None if np.all(np.diff(times) == 1) else times * _SECONDS[unit]
 
 
 def _finite(text: str | None) -> float | None:

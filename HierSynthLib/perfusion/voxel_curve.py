@@ -74,6 +74,13 @@ def voxels_at(positions: ArrayLike, affine: ArrayLike) -> NDArray[np.intp]:
     return np.asarray(np.floor(indices + 0.5), dtype=np.intp)
 
 
+def centres_of(voxels: ArrayLike, affine: ArrayLike) -> list[list[float]]:
+    """Centres, RAS mm, of (n, 3) voxels of a grid whose affine (4, 4) takes voxel index → RAS mm."""
+    to_ras = np.asarray(affine, dtype=np.float64)
+    centres = np.asarray(voxels, dtype=np.float64).reshape(-1, 3) @ to_ras[:3, :3].T + to_ras[:3, 3]
+    return [[float(axis) for axis in centre] for centre in centres]
+
+
 def voxel_curves(signal: ArrayLike, te_s: float, mean_curves: Mapping[str, Any]) -> VoxelCurves:
     """The curve of a voxel as the processing computes it, beside the mean curves of the processing.
 

@@ -58,6 +58,11 @@ QC_UNITS = {
     "aif_width_s": "s",
     "aif_lead_s": "s",
     "white_matter_rcbv": "a.u.",
+    "white_matter_voxels": "voxels",
+    "white_matter_lost": "voxels",
+    "mended_frames": "frames",
+    "median_cbv": "ml/100 g",
+    "median_cbf": "ml/100 g/min",
 }
 """Units of the numbers of `Quality`."""
 

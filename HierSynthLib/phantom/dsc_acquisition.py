@@ -14,7 +14,7 @@ from HierSynthLib.perfusion.options import Options
 from HierSynthLib.perfusion.pipeline import process
 from HierSynthLib.perfusion.series import DscSeries
 from HierSynthLib.phantom.dsc import DscTruth, simulate_dsc
-from HierSynthLib.phantom.dsc_protocol import DSC_SPACING_MM, DscProtocol
+from HierSynthLib.phantom.dsc_protocol import DEFAULT_PROTOCOL, DSC_SPACING_MM, named_protocol
 from HierSynthLib.phantom.fields import Array
 from HierSynthLib.phantom.patient import Patient
 from HierSynthLib.phantom.scanner import ImageGrid, Sampler, Scene
@@ -32,7 +32,8 @@ class DscAcquisition:
     """What the perfusion examination of a phantom gives.
 
     Attributes:
-        series: (i, j, k, frame) signal of the DSC series in a.u.; int16, or float32 without noise.
+        series: (i, j, k, frame) signal of the DSC series in a.u., of the first echo; int16, or float32 without noise.
+        second_echo: likewise of the second echo; None if there is one only.
         cbv: the CBV map processed from it, nrCBV, float32.
         brain: (i, j, k) uint8 brain mask on the same grid, in the position during the series.
         nawm: likewise the NAWM reference.
@@ -41,6 +42,7 @@ class DscAcquisition:
     """
 
     series: Volume
+    second_echo: Volume | None
     cbv: Volume
     brain: Volume
     nawm: Volume
@@ -57,10 +59,13 @@ def acquire_dsc(
     reporter: Reporter,
     *,
     noise: bool = True,
+    protocol: str = DEFAULT_PROTOCOL,
+    motion: bool = False,
+    drift: bool = False,
 ) -> DscAcquisition:
     """Acquire the DSC series of a patient and process it.
 
-    The slices cover the brain. The head does not move during the series, so no motion correction is made.
+    The slices cover the brain. Movement is looked for, and undone, only where the head moves during the series.
 
     Args:
         patient: whose perfusion is measured.
@@ -68,8 +73,14 @@ def acquire_dsc(
         scene: where the patient lies.
         nawm: (i, j, k) NAWM reference on the reference grid.
         seed: of the patient.
-        reporter: told the progress of "acquisition", and the warnings of the processing.
+        reporter: told the progress of "acquisition".
         noise: whether there are noise and a bias field.
+        protocol: one of `DSC_PROTOCOLS`.
+        motion: whether the head moves between frames.
+        drift: whether the gain drifts.
+
+    Raises:
+        InputError: there is no such protocol.
     """
     movement = scene.movement[Role.CBV_ACQUIRED]
     in_plane = max(DSC_SPACING_MM[0], reference.spacing[0])
@@ -79,18 +90,19 @@ def acquire_dsc(
     brain = _shares(patient.fractions["brain"], reference, grid, movement) >= _LEAST_BRAIN
     share = _shares(nawm, reference, grid, movement) * brain
     simulation = simulate_dsc(
-        patient, reference.affine, grid, movement, DscProtocol(), seed, Part(reporter, 0.0, 0.85), noise=noise
-    )
+        patient, reference.affine, grid, movement, named_protocol(protocol), seed, Part(reporter, 0.0, 0.85),
+        noise=noise, motion=motion, drift=drift,
+    )  # fmt: skip
     weight = _reference_weight(share)
     # The mask only tells the processing that there is a reference; the mean below also holds where shares count.
     enough = np.count_nonzero(weight) >= LEAST_VOXELS
-    options = Options(motion=False)
+    options = Options(motion=motion)
     maps = process(
         DscSeries(simulation.echoes, simulation.te_s, simulation.tr_s, simulation.affine, simulation.flip_deg),
         options,
         brain=brain,
         nawm=weight > 0 if enough else None,
-        reporter=Stage(Part(reporter, 0.85, 1.0), "acquisition"),
+        reporter=_Steps(Part(reporter, 0.85, 1.0), "acquisition"),
     )
     rcbv = maps.maps["rCBV"].astype(np.float64)
     level = float((rcbv * weight).sum() / weight.sum())
@@ -99,9 +111,14 @@ def acquire_dsc(
         **simulation.facts,
         "processing": {"options": options.to_json(), "white_matter_rcbv": round(level, 6)},
     }
-    signal = simulation.echoes[0].clip(0, 32767).astype(np.int16) if noise else simulation.echoes[0]
+    if motion:
+        settings["poses_ras_mm"] = np.round(simulation.truth.motion, 6).tolist()
+    echoes = [
+        Volume(echo.clip(0, 32767).astype(np.int16) if noise else echo, grid.affine) for echo in simulation.echoes
+    ]
     return DscAcquisition(
-        series=Volume(signal, grid.affine),
+        series=echoes[0],
+        second_echo=echoes[1] if len(echoes) > 1 else None,
         # Rounded in float64, so that the last bits of the arithmetic do not reach the file.
         cbv=Volume(np.round(rcbv / level, 3).astype(np.float32), grid.affine, CBV_UNITS),
         brain=Volume(brain.astype(np.uint8), grid.affine, "label"),
@@ -109,6 +126,13 @@ def acquire_dsc(
         settings=settings,
         truth=simulation.truth,
     )
+
+
+class _Steps(Stage):
+    """The processing's steps as one stage. It warns about absolute CBV, of which a phantom keeps nothing."""
+
+    def warning(self, message: str) -> None:
+        """Leave it to who processes the series."""
 
 
 def _shares(values: NDArray[Any], reference: ImageGrid, grid: ImageGrid, movement: Array) -> Array:

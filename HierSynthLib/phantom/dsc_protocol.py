@@ -69,8 +69,22 @@ class DscProtocol:
 
 
 DSC_PROTOCOLS = {
-    "no preload": DscProtocol(),
+    "no-preload": DscProtocol(),
     "preload": DscProtocol(preload_dose=1.0),  # consensus, PMC7523451
-    "low flip angle": DscProtocol(flip_deg=30.0),  # its alternative: single dose, no preload
-    "dual echo": DscProtocol(te_s=(0.014, 0.040)),
+    "low-flip-angle": DscProtocol(flip_deg=30.0),  # its alternative: single dose, no preload
+    "dual-echo": DscProtocol(te_s=(0.014, 0.040)),
 }
+"""By name, as the command line knows them."""
+
+DEFAULT_PROTOCOL = "no-preload"
+
+
+def named_protocol(name: str) -> DscProtocol:
+    """One of `DSC_PROTOCOLS`.
+
+    Raises:
+        InputError: there is no such protocol.
+    """
+    if name not in DSC_PROTOCOLS:
+        raise InputError(f"The DSC protocol '{name}' is unknown.", f"Choose one of: {', '.join(DSC_PROTOCOLS)}.")
+    return DSC_PROTOCOLS[name]

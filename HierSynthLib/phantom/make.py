@@ -12,6 +12,7 @@ from HierSynthLib.case import ADC_UNITS, CBV_UNITS, Role
 from HierSynthLib.errors import InputError
 from HierSynthLib.phantom.anatomy import load_anatomy
 from HierSynthLib.phantom.dsc_acquisition import DscAcquisition, acquire_dsc
+from HierSynthLib.phantom.dsc_protocol import DEFAULT_PROTOCOL, named_protocol
 from HierSynthLib.phantom.fields import FOV_MM, Array, Axes, isotropic_axes, random_spline, stream
 from HierSynthLib.phantom.lesion import GRADES, LABELS, PARTS
 from HierSynthLib.phantom.patient import Patient, simulate
@@ -77,6 +78,9 @@ def make_phantom(
     noise: bool = True,
     anatomy: str = "auto",
     dsc: bool = True,
+    dsc_protocol: str = DEFAULT_PROTOCOL,
+    dsc_motion: bool = False,
+    dsc_drift: bool = False,
     reporter: Reporter | None = None,
 ) -> Phantom:
     """Simulate a patient.
@@ -96,13 +100,21 @@ def make_phantom(
         anatomy: "auto", "mni152" or "procedural", see `load_anatomy`.
         dsc: whether there are a DSC series and the CBV map processed from it. Without them a phantom takes half the
             time; everything else stays the same.
-        reporter: told the progress of "anatomy", "tissue" and "acquisition", and the warnings of the processing.
+        dsc_protocol: how that series is acquired, a name in `DSC_PROTOCOLS`.
+        dsc_motion: whether the head moves during it; the facts tell how.
+        dsc_drift: whether the scanner's gain drifts during it.
+        reporter: told the progress of "anatomy", "tissue" and "acquisition".
 
     Raises:
         InputError: an argument is out of range.
         Cancelled: the reporter was told to stop.
     """
     spacing = _checked_spacing(seed, grade, size, spacing_mm)
+    named_protocol(dsc_protocol)
+    if not dsc and (dsc_protocol != DEFAULT_PROTOCOL or dsc_motion or dsc_drift):
+        raise InputError(
+            "A DSC protocol, motion or drift is given for a phantom without DSC.", "Leave out one of both."
+        )
     reporter = reporter or Silent()
     reporter.progress("anatomy", 0.0)
     template = load_anatomy(anatomy)
@@ -111,8 +123,9 @@ def make_phantom(
     patient = simulate(template, _fine_axes(spacing, parts), parts, seed, grade, Part(reporter, 0.02, until))
     scene = Scene.drawn(seed, misalignment)
     thick = drawn_thick(seed) if thick_slices is None else thick_slices
+    perfusion = _DscChoice(dsc_protocol, dsc_motion, dsc_drift) if dsc else None
     return _Acquisition(patient, scene, seed, spacing, thick, noise).run(
-        _facts(patient, scene, seed, grade, spacing, template.name, thick), dsc, Part(reporter, until, 1.0)
+        _facts(patient, scene, seed, grade, spacing, template.name, thick), perfusion, Part(reporter, until, 1.0)
     )
 
 
@@ -141,6 +154,15 @@ def _fine_axes(spacing: float, parts: int) -> Axes:
     return Axes(*[(positions[:, None] + offsets).ravel() for positions in (coarse.i, coarse.j, coarse.k)])
 
 
+@dataclass(frozen=True)
+class _DscChoice:
+    """How the DSC series is acquired, see `make_phantom`."""
+
+    protocol: str
+    motion: bool
+    drift: bool
+
+
 class _Acquisition:
     """Takes the images of one patient in one scene."""
 
@@ -149,22 +171,22 @@ class _Acquisition:
         self.seed, self.spacing, self.thick, self.noise = seed, spacing, thick, noise
         self.reference = ImageGrid.covering((spacing,) * 3, scene.frame)
 
-    def run(self, facts: dict[str, Any], dsc: bool, reporter: Reporter) -> Phantom:
+    def run(self, facts: dict[str, Any], dsc: _DscChoice | None, reporter: Reporter) -> Phantom:
         roi, nawm = self.regions_of_interest()
         nawm_cbv = float(self.patient.cbv[roi == _NAWM_LABEL].mean())
         brain = (self.patient.fractions["brain"] > 0.5).astype(np.uint8)
         affine = self.reference.affine
         volumes = {}
-        part = (0.3 if dsc else 1.0) / len(_SNR)
+        part = (1.0 if dsc is None else 0.3) / len(_SNR)
         for n, role in enumerate(_SNR):
             volumes[role], facts["sequences"][role.value] = self.sequence(
                 role, Part(reporter, part * n, part * (n + 1))
             )
         acquired = None
-        if dsc:
+        if dsc is not None:
             acquired = acquire_dsc(
                 self.patient, self.reference, self.scene, roi == _NAWM_LABEL, self.seed, Part(reporter, 0.3, 1.0),
-                noise=self.noise,
+                noise=self.noise, protocol=dsc.protocol, motion=dsc.motion, drift=dsc.drift,
             )  # fmt: skip
             volumes |= {Role.DSC: acquired.series, Role.CBV_ACQUIRED: acquired.cbv}
             facts["sequences"][Role.DSC.value] = acquired.settings

@@ -61,8 +61,8 @@ class _Measurement:
 def write_phantom(parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """Write the case folder of a simulated patient.
 
-    Parameters: "out" (folder), "seed", "grade", "size", "misalignment" and "dsc" as in
-    `HierSynthLib.phantom.write_phantom`.
+    Parameters: "out" (folder), "seed", "grade", "size", "misalignment", "dsc", "dsc_protocol", "dsc_motion" and
+    "dsc_drift" as in `HierSynthLib.phantom.write_phantom`.
     Result: "case" (the folder) and "id".
     """
     out, seed = parameters.get("out"), parameters.get("seed", 0)
@@ -70,13 +70,17 @@ def write_phantom(parameters: dict[str, Any], reporter: Reporter) -> dict[str, A
     if not isinstance(out, str) or not isinstance(seed, int) or not isinstance(grade, str) or not isinstance(size, str):
         raise InputError("A phantom needs out (text), seed (whole number), grade (text) and size (text).")
     switches = {name: parameters.get(name, True) for name in ("misalignment", "dsc")}
+    switches |= {name: parameters[name] for name in ("dsc_motion", "dsc_drift") if name in parameters}
     for name, value in switches.items():
         if not isinstance(value, bool):
             raise InputError(f"The parameter '{name}' of a phantom is true or false.")
+    protocol = {"dsc_protocol": parameters["dsc_protocol"]} if "dsc_protocol" in parameters else {}
+    if not all(isinstance(name, str) for name in protocol.values()):
+        raise InputError("The parameter 'dsc_protocol' of a phantom is text.")
     reporter.progress("loading libraries", 0.0)
     from HierSynthLib.phantom import write_phantom as write_case
 
-    case = write_case(Path(out), seed=seed, grade=grade, size=size, **switches, reporter=reporter)
+    case = write_case(Path(out), seed=seed, grade=grade, size=size, **switches, **protocol, reporter=reporter)
     return {"case": out, "id": case.id}
 
 

@@ -17,7 +17,7 @@ from HierSynthPanel.flicker import Fade, Flicker
 from HierSynthPanel.map_style import STYLES
 from HierSynthPanel.observers import Observers
 from HierSynthPanel.parameters import HierSynthParameters
-from HierSynthPanel.readout import CursorReadout, Values, values_at
+from HierSynthPanel.readout import CursorReadout, Values, acquired_units, values_at
 
 FADE_KEY = "O"
 """Not used by Slicer's views, which know T for the overlay of the view under the mouse."""
@@ -39,6 +39,7 @@ class CompareSection:
         self._fade = Fade(self._show_faded)
         self._readout = CursorReadout(self._show_values)
         self._controls = CompareControls(self.ui, self._show_layout)
+        self.say("")
 
     def set_parameters(self, parameters: HierSynthParameters) -> None:
         """Show and change these parameters from now on; what a loaded scene shows stays as it is."""
@@ -62,6 +63,11 @@ class CompareSection:
         if self._parameters is not None:
             self._parameters.RemoveObserver(self._parameter_observer)
             self._parameters = None
+
+    def say(self, problem: str) -> None:
+        """Show why the maps cannot be compared; "" where they can."""
+        self.ui.comparisonMessage.text = f"⚠ {problem}" if problem else ""
+        self.ui.comparisonMessage.visible = bool(problem)
 
     def enter(self) -> None:
         """The module is shown: follow the mouse, flicker, and listen to the fade key."""
@@ -152,7 +158,7 @@ class CompareSection:
             layers.set_opacity(self._parameters, visible)
 
     def _show_values(self, values: Values) -> None:
-        lines = readout_lines(values)
+        lines = readout_lines(values, acquired_units(self._parameters))
         self.ui.valueNames.text = "\n".join(name for name, _ in lines)
         self.ui.valueNumbers.text = "\n".join(value for _, value in lines)
 

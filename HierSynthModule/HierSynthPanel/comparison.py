@@ -1,12 +1,13 @@
 """Difference and checkerboard of the synthetic and the acquired map, kept up to date by the background process."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import qt
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from HierSynthLib.errors import HierSynthError
 from HierSynthLib.worker.job_folder import JobFolder
@@ -28,10 +29,18 @@ KEPT = ("difference", "acquired_on_grid", "checkerboard")
 
 
 class Comparison:
-    """Watches the parameters and has the comparison made again when the maps or the squares have changed."""
+    """Watches the parameters and has the comparison made again when the maps or the squares have changed.
 
-    def __init__(self, context: PanelContext) -> None:
-        self._context = context
+    Args:
+        context: the panel's.
+        on_problem: called with why the maps of now cannot be compared, or "".
+
+    Attributes:
+        problem: what was said last.
+    """
+
+    def __init__(self, context: PanelContext, on_problem: Callable[[str], None]) -> None:
+        self._context, self._on_problem = context, on_problem
         self._parameters: HierSynthParameters | None = None
         self._observer = 0
         self._done: tuple[Any, ...] | None = None
@@ -81,6 +90,7 @@ class Comparison:
         if self._parameters is not None:
             self._parameters.RemoveObserver(self._observer)
             self._parameters = None
+            self._say("")
 
     def _update(self, *_args: object) -> None:
         self._settle.stop()
@@ -89,12 +99,13 @@ class Comparison:
             return
         self.drop()
         self._forget_outdated(wanted)
+        self._say(self._obstacle())
         if wanted is None:
             return
         try:
             self._folder = self._context.link.new_folder()
         except HierSynthError as error:
-            self.problem = str(error)
+            self._say(str(error))
             return
         self._doing = wanted
         volumes = {side: nodes.volume_of(getattr(self._parameters, side)) for side in SIDES}
@@ -114,10 +125,26 @@ class Comparison:
         maps = [getattr(parameters, side) for side in SIDES]
         if not all(nodes.present(node) and nodes.has_voxels(node) and not nodes.is_under_warp(node) for node in maps):
             return None
+        if self._obstacle():
+            return None
         shown = parameters.checkerboardShown
         squares = parameters.checkerboardSize if shown else None
         places = [nodes.volume_of(node).affine.tobytes() for node in maps]
         return (*[(node.GetID(), node.GetImageData().GetMTime()) for node in maps], *places, squares)
+
+    def _obstacle(self) -> str:
+        """Why what was acquired cannot be compared; "" where it can, or there is nothing."""
+        acquired = self._parameters.acquired
+        if self._parameters.synthetic is None or not nodes.present(acquired) or nodes.is_relative(acquired):
+            return ""
+        return _(
+            "The acquired map is in {units}; only maps in nrCBV can be compared. Suggest a NAWM reference in Regions "
+            "(ROI), and run Perfusion (DSC) again."
+        ).format(units=acquired.GetAttribute(nodes.UNITS))
+
+    def _say(self, problem: str) -> None:
+        self.problem = problem
+        self._on_problem(problem)
 
     def _write(self, volumes: Mapping[str, Any]) -> Iterator[float]:
         for side, volume in volumes.items():
@@ -139,7 +166,7 @@ class Comparison:
             self._job = ""
             self._steps = Steps(self._read(event.result["maps"]), self._finish, self._fail)
         elif isinstance(event, Failed):
-            self.problem = f"{event.message} {event.hint}".strip()
+            self._say(f"{event.message} {event.hint}".strip())
             self._done = self._doing
             self._end()
         elif isinstance(event, Cancelled):
@@ -158,12 +185,12 @@ class Comparison:
             yield 1.0
 
     def _finish(self) -> None:
-        self.problem = ""
+        self._say("")
         self._done = self._doing
         self._end()
 
     def _fail(self, error: HierSynthError) -> None:
-        self.problem = str(error)
+        self._say(str(error))
         self._end()
 
     def _end(self) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import slicer
 
-from HierSynthLib.case import CBV_UNITS
 from HierSynthPanel import nodes
 from HierSynthPanel.color_maps import CBV_MAPS, DIFFERENCE, UNCERTAINTY, ColorMap, color_node
 from HierSynthPanel.parameters import HierSynthParameters
@@ -70,7 +69,7 @@ def apply_styles(parameters: HierSynthParameters) -> None:
         return
     for name, style in STYLES.items():
         node = getattr(parameters, name)
-        if node is not None and nodes.has_voxels(node) and _is_relative(node):
+        if node is not None and nodes.has_voxels(node) and nodes.is_relative(node):
             _apply(node, style, parameters)
 
 
@@ -88,11 +87,6 @@ def _apply(node: Any, style: MapStyle, parameters: HierSynthParameters) -> None:
         display.SetThreshold(max(parameters.threshold, BACKGROUND_BELOW), NO_LIMIT)
         display.SetApplyThreshold(style.scale == Scale.CBV)
     _show_legend(display, style)
-
-
-def _is_relative(node: Any) -> bool:
-    """Whether the common window fits: not where a map says that it has other units."""
-    return node.GetAttribute(nodes.UNITS) in (None, "", CBV_UNITS)
 
 
 def _color_map(scale: Scale, chosen: str) -> ColorMap:

@@ -53,6 +53,7 @@ class Measurement:
         self._parameters: HierSynthParameters | None = None
         self._folder: JobFolder | None = None
         self._steps: Steps | None = None
+        self._preparing = False
         self._job = ""
         self._again = False
         self._order: dict[str, Any] = {}
@@ -95,8 +96,18 @@ class Measurement:
         except HierSynthError as error:
             self._fail(error)
             return
+        self._preparing = True
         self._steps = Steps(self._prepare(), self._submit, self._fail)
         self._on_change()
+
+    def pause(self) -> None:
+        """Nobody looks any more: begin no further measurement, unless an export waits for it."""
+        if self._exporting is not None:
+            return
+        self._again = False
+        if self._preparing:
+            self._end()
+            self._on_change()
 
     def measure_everything(self, request: Request) -> None:
         """Measure what takes longer, too (texture), and hand the measurement over."""
@@ -157,7 +168,7 @@ class Measurement:
         }
 
     def _submit(self) -> None:
-        self._steps = None
+        self._steps, self._preparing = None, False
         if self._order == self._done and self._exporting is None:
             self._finish()
             return
@@ -225,5 +236,5 @@ class Measurement:
             self._steps.stop()
         if self._job:
             self._link.forget(self._job)
-        self._steps = None
+        self._steps, self._preparing = None, False
         self._job = ""

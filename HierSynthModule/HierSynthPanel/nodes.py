@@ -7,6 +7,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from HierSynthLib.case import CBV_UNITS
 from HierSynthLib.volume import Volume
 
 MAP = "HierSynth.Map"
@@ -15,6 +16,11 @@ SIMULATED = "HierSynth.Simulated"
 UNITS = "HierSynth.Units"
 RUN = "HierSynth.Run"
 REFERENCE = "HierSynth.Reference"
+SERIES = "HierSynth.Series"
+"""Reference of a map or of arterial points to the DSC series that they belong to."""
+
+SAME_PLACE_MM = 1e-3
+"""Matrices of the same place differ by at most this: files round them (design value)."""
 
 
 def has_voxels(node: Any) -> bool:
@@ -26,6 +32,11 @@ def has_voxels(node: Any) -> bool:
 def present(node: Any) -> bool:
     """Whether a node is in the scene; None is not."""
     return node is not None and bool(slicer.mrmlScene.IsNodePresent(node))
+
+
+def is_relative(node: Any) -> bool:
+    """Whether a CBV map is in nrCBV: not where it says that it has other units."""
+    return node.GetAttribute(UNITS) in (None, "", CBV_UNITS)
 
 
 def is_under_warp(node: Any) -> bool:
@@ -83,6 +94,11 @@ def local_matrix(node: Any) -> np.ndarray:
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def is_same_place(first: Any, second: Any) -> bool:
+    """Whether two matrices (4, 4), voxel index → RAS mm, are the same but for rounding."""
+    return np.allclose(first, second, rtol=0, atol=SAME_PLACE_MM)
 
 
 def place(node: Any, affine: np.ndarray, transform: Any = None) -> None:

@@ -43,11 +43,11 @@ class Panel(VTKObservationMixin):
         self.runtime = RuntimeBox(self.context, self.run_section.ui)
         self.result = ResultSection(self.context, self._show)
         self.compare = CompareSection(self.context)
-        self.perfusion = PerfusionSection(self.context)
+        self.perfusion = PerfusionSection(self.context, self.runtime.show)
         self.roi = RoiSection(self.context)
         self.sections = (self.inputs, self.perfusion, self.run_section, self.result, self.compare, self.roi)
         self.synthesis = SynthesisRun(self.context.link, self.run, self._on_run_changed, self._on_map)
-        self.comparison = Comparison(self.context)
+        self.comparison = Comparison(self.context, self.compare.say)
         self._earlier: dict[str, Any] = {}
         self._adopt(self.context.parameters)
         scene = slicer.mrmlScene
@@ -144,7 +144,7 @@ class Panel(VTKObservationMixin):
         self.comparison.drop()
         self.inputs.drop()
         self.roi.release()
-        self.perfusion.release()
+        self.perfusion.drop()
 
     def _on_importing(self, *_args: object) -> None:
         # Node selectors are filled anew at the end of an import; what they choose meanwhile must not be written.

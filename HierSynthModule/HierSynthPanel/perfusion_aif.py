@@ -1,16 +1,18 @@
 """The arterial input function as a list of points: shown where it was found, and changed by the user."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
 
+from HierSynthLib.perfusion.voxel_curve import centres_of
 from HierSynthPanel import nodes, roi_nodes
 from HierSynthPanel.observers import Observers
 from HierSynthPanel.parameters import HierSynthParameters
 from HierSynthPanel.point_lists import new_points, place_by_click
+from HierSynthPanel.result_nodes import Destination
 
 FOUND = "HierSynth.AifFound"
 """Attribute of the list: the places (under its parent transform) that the processing put its points at, as JSON."""
@@ -68,37 +70,58 @@ class AifPoints:
         node = self.node
         return node is not None and _places(node) != (node.GetAttribute(FOUND) or "[]")
 
-    def show_found(self, positions: list[list[float]], moved_with: Any, simulated: bool) -> Iterator[None]:
-        """Put the points where arteries were found, instead of those before, step by step.
+    def show_found(self, found: Mapping[str, Any], destination: Destination) -> None:
+        """Put the points where arteries were found, instead of those before.
 
         Args:
-            positions: in the world, RAS mm.
-            moved_with: the node whose parent transform the points shall share.
-            simulated: whether the patient is a simulated one.
+            found: "voxels" and "positions_ras_mm" (in the world, when the run began) of the worker's result.
+            destination: where the maps of the run belong; the points move with its reference.
         """
-        node = self._make(simulated)
-        yield
+        node = self.node
         self._observers.clear()
         with slicer.util.NodeModify(node):
-            transform = moved_with.GetTransformNodeID() if nodes.present(moved_with) else None
-            node.SetAndObserveTransformNodeID(transform)
+            if destination.unmoved:
+                # Under the transform of now, as the maps: the series may have been moved since the run began.
+                node.SetAndObserveTransformNodeID(destination.reference.GetTransformNodeID())
+                positions, add = centres_of(found["voxels"], destination.local), node.AddControlPoint
+            else:
+                node.SetAndObserveTransformNodeID(None)
+                positions, add = found["positions_ras_mm"], node.AddControlPointWorld
             node.RemoveAllControlPoints()
             for number, position in enumerate(positions, start=1):
-                node.AddControlPointWorld(position, _("artery {number}").format(number=number))
+                add(position, _("artery {number}").format(number=number))
             node.SetAttribute(FOUND, _places(node))
         self.follow()
 
     def place(self, simulated: bool) -> None:
         """Let the user click a further point into a view."""
-        place_by_click(self._make(simulated))
+        self.make(simulated)
+        place_by_click(self.node)
 
-    def _make(self, simulated: bool) -> Any:
-        node = self.node
-        if node is None:
+    def make(self, simulated: bool) -> None:
+        """Add an empty list to the scene where there is none.
+
+        Args:
+            simulated: whether the patient is a simulated one.
+        """
+        if self.node is None:
             node = new_points(_("AIF (DSC)"), roi_nodes.AIF, COLOR, DIAMETER_MM, simulated)
+            node.SetNodeReferenceID(nodes.SERIES, self._parameters.dsc.GetID())
             self._parameters.dscAif = node
             self.follow()
-        return node
+
+    def change_series(self) -> None:
+        """Another series was chosen: take the points that the user has placed in it, and none of the series before.
+
+        Points that were only found are removed, since a run finds them again; others stay in the scene.
+        """
+        before, series = self.node, self._parameters.dsc
+        if before is not None and not self.edited:
+            slicer.mrmlScene.RemoveNode(before)
+        lists = slicer.util.getNodesByClass(roi_nodes.POINTS)
+        own = [node for node in lists if node.GetAttribute(roi_nodes.ROLE) == roi_nodes.AIF]
+        self._parameters.dscAif = next((node for node in own if node.GetNodeReference(nodes.SERIES) is series), None)
+        self.follow()
 
     def _on_event(self, *_args: object) -> None:
         self._on_change()

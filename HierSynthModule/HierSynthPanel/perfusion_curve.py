@@ -113,12 +113,15 @@ class CurveProbe:
         node = _list()
         if node is None:
             simulated = self._parameters.dsc is not None and self._parameters.dsc.GetAttribute(nodes.SIMULATED) == "1"
-            node = new_points(_("DSC curve"), roi_nodes.CURVE, COLOR, DIAMETER_MM, simulated)
+            node = new_points(_("DSC curve"), roi_nodes.PROBE, COLOR, DIAMETER_MM, simulated)
         return node
 
     def _draw(self, *_args: object) -> None:
+        if slicer.mrmlScene.IsBatchProcessing():
+            # The timer goes on: what has changed meanwhile is drawn afterwards.
+            return
         self._timer.stop()
-        if self._parameters is None or slicer.mrmlScene.IsBatchProcessing():
+        if self._parameters is None:
             return
         curves, note = self._curves()
         self._on_note(note)
@@ -152,7 +155,7 @@ class CurveProbe:
 
 
 def _list() -> Any:
-    return roi_nodes.points_with_role(roi_nodes.CURVE)
+    return roi_nodes.points_with_role(roi_nodes.PROBE)
 
 
 def _keep_last(node: Any) -> None:

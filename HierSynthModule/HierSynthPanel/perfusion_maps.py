@@ -8,7 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from HierSynthLib.case import CBV_UNITS
-from HierSynthPanel import nodes, views
+from HierSynthPanel import kept_place, nodes, views
 from HierSynthPanel.color_maps import CBV_MAPS, DIFFERENCE, color_node
 from HierSynthPanel.map_style import BACKGROUND_BELOW, LEGEND_PLACE, LEGEND_SIZE, NO_LIMIT
 from HierSynthPanel.parameters import HierSynthParameters
@@ -16,9 +16,6 @@ from HierSynthPanel.result_nodes import Destination, put_image
 
 PREFIX = "DSC "
 """Before the name of a map in the attribute `nodes.MAP`."""
-
-SERIES = "HierSynth.Series"
-"""Reference of a map to the node that it was computed from."""
 
 SIGNED = ("K2",)
 """Maps of which the sign counts."""
@@ -44,6 +41,9 @@ def show_map(
 ) -> Any:
     """Put a map of a series into the scene, instead of the one that an earlier run has made of it; its node.
 
+    A name and a place that the user has given to the earlier one are kept. Where its place no longer fits, the new map
+    gets a node of its own.
+
     Args:
         name: of the map in the worker's result.
         image: its voxels, vtkImageData.
@@ -52,20 +52,26 @@ def show_map(
         destination: where it belongs.
         result: of the worker's job, with the text of its run.json as "run_text".
     """
-    node = _earlier_map(name, series) or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    node = _earlier_map(name, series)
+    moved = node is not None and kept_place.is_moved(node)
+    if node is None or (moved and not kept_place.fits(node, image, affine, destination)):
+        _release(node)
+        node, moved = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode"), False
     modifying = node.StartModify()
     mark = _(" (simulated)") if destination.simulated else ""
-    words = f"{destination.name} {title_of(name)} (DSC){mark}"
-    if node.GetName() != words:
-        node.SetName(slicer.mrmlScene.GenerateUniqueName(words))
+    kept_place.name(node, f"{destination.name} {title_of(name)} (DSC){mark}")
     node.SetAttribute(nodes.MAP, PREFIX + name)
     node.SetAttribute(nodes.SYNTHETIC, None)
     node.SetAttribute(nodes.SIMULATED, "1" if destination.simulated else "0")
     node.SetAttribute(nodes.UNITS, result["units"][name])
     node.SetAttribute(nodes.RUN, result["run_text"])
     if nodes.present(series):
-        node.SetNodeReferenceID(SERIES, series.GetID())
-    put_image(node, image, affine, destination)
+        node.SetNodeReferenceID(nodes.SERIES, series.GetID())
+    if moved:
+        node.SetAndObserveImageData(image)
+    else:
+        put_image(node, image, affine, destination)
+        kept_place.remember_place(node)
     node.EndModify(modifying)
     return node
 
@@ -107,10 +113,16 @@ def lay_over(node: Any, anatomy: Any, opacity: float) -> Iterator[None]:
         yield
 
 
+def _release(node: Any) -> None:
+    """A map that was moved stays the user's: it is not replaced any more."""
+    if node is not None:
+        node.SetNodeReferenceID(nodes.SERIES, None)
+
+
 def _earlier_map(name: str, series: Any) -> Any:
     if not nodes.present(series):
         return None
     for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
-        if node.GetAttribute(nodes.MAP) == PREFIX + name and node.GetNodeReferenceID(SERIES) == series.GetID():
+        if node.GetAttribute(nodes.MAP) == PREFIX + name and node.GetNodeReferenceID(nodes.SERIES) == series.GetID():
             return node
     return None

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from HierSynthLib.errors import InputError
 from HierSynthLib.perfusion.timing import ATTRIBUTES, StatedTiming, stated_timing
+from HierSynthLib.perfusion.voxel_curve import centres_of
 from HierSynthLib.volume import Volume
 from HierSynthPanel import nodes
 from HierSynthPanel.volume_files import VolumeFiles
@@ -50,9 +51,20 @@ def problem_of(node: Any) -> str:
     if len(frames) == 1 and frames[0].GetImageData().GetNumberOfScalarComponents() == 1:
         return _("{name} is a single volume. Choose the perfusion series, with all its frames.").format(name=name)
     shown = shown_by(node)
-    if shown is not None and nodes.is_under_warp(shown):
+    if shown is None:
+        return ""
+    if nodes.is_under_warp(shown):
+        todo = _("Harden the transform first (module Data or Transforms).")
+        if is_sequence(node):
+            # Hardening would move the frame that is shown, and no other.
+            todo = _("Remove the transform from {name}; move the map instead.").format(name=shown.GetName())
+        return _("{name} lies under a transform that is not linear.").format(name=shown.GetName()) + f" {todo}"
+    place = nodes.local_matrix(shown)
+    # The frame that is shown may have been moved with the volume; two frames are enough to tell.
+    if is_sequence(node) and not all(nodes.is_same_place(place, nodes.local_matrix(each)) for each in frames[:2]):
         return _(
-            "{name} lies under a transform that is not linear. Harden the transform first (module Data or Transforms)."
+            "{name} was moved without the other frames, as by a hardened transform. Show another frame (module "
+            "Sequences) or load the series again; use a transform that is not hardened, or move the map instead."
         ).format(name=shown.GetName())
     return ""
 
@@ -70,6 +82,11 @@ def geometry_of(node: Any) -> tuple[np.ndarray, tuple[int, int, int]]:
     """Voxel index → position in the world (4, 4), linear parent transforms included, and the number of voxels."""
     frame = frames_of(node)[0]
     return _volume(node, frame).affine, frame.GetImageData().GetDimensions()
+
+
+def centres_in(node: Any, voxels: list[list[int]]) -> list[list[float]]:
+    """Centres of voxels of the series in the world, RAS mm, where it lies now."""
+    return centres_of(voxels, geometry_of(node)[0])
 
 
 def signal_at(node: Any, voxel: tuple[int, int, int]) -> list[float]:
@@ -105,7 +122,9 @@ def write_series(
         if not nodes.has_voxels(frame):
             what = _("Frame {number} of {name} holds no voxels.").format(number=number + 1, name=node.GetName())
             raise InputError(what, _("Load the series again."))
-        volume = _volume(node, frame)
+    # All before the first is written: the series may be moved meanwhile.
+    volumes = [_volume(node, frame) for frame in frames]
+    for number, (frame, volume) in enumerate(zip(frames, volumes, strict=True)):
         stamp = (node.GetID(), frame.GetImageData().GetMTime(), volume.affine.tobytes())
         path = yield from files.write(number, stamp, lambda volume=volume: volume)
         paths.append(str(path))

@@ -73,6 +73,9 @@ class PerfusionRun:
         self._done: Order | None = None
         self._steps: Steps | None = None
         self._loading: Steps | None = None
+        # What the worker gave for the present order, and whether it has begun to appear in the scene.
+        self._answer: dict[str, Any] | None = None
+        self._showing = False
         self._described: dict[str, Any] = {}
         self._job = ""
         self._number = 0
@@ -109,7 +112,8 @@ class PerfusionRun:
 
     def cancel(self) -> None:
         """Stop; where the worker is at it, as soon as it has stopped."""
-        if not self.active or self.run.state == RunState.CANCELLING:
+        # What has begun to appear in the scene appears as a whole; it takes a moment only.
+        if not self.active or self._showing or self.run.state == RunState.CANCELLING:
             return
         self.run.cancel()
         if self._job:
@@ -179,26 +183,26 @@ class PerfusionRun:
     def _receive(self, event: Event) -> None:
         self.run.receive(event)
         if isinstance(event, Result) and self.run.busy:
-            self._job = ""
+            self._job, self._answer = "", event.result
             self._steps = Steps(self._read(event.result), self._finish, self._fail)
         if not self.run.busy:
             self._tidy_up()
         self._on_change()
 
     def _read(self, result: dict[str, Any]) -> Iterator[Any]:
-        result = result | {"run_text": Path(result["run"]).read_text("utf-8")}
+        self._answer = result = result | {"run_text": Path(result["run"]).read_text("utf-8")}
         main = next(name for name in MAIN_MAPS if name in result["maps"])
-        if self.result is not None:
-            earlier = self.result["output"]
-            in_background(lambda: shutil.rmtree(earlier, ignore_errors=True))
-        self.result, self._done = result, self._order
-        yield from self._read_map(main, self._order, result)
+        image, affine = yield from load_image(result["maps"][main])
+        self._showing = True
+        yield from self._on_map(main, image, affine, self._order, result)
 
     def _read_map(self, name: str, order: Order, result: Mapping[str, Any]) -> Iterator[Any]:
         image, affine = yield from load_image(result["maps"][name])
         yield from self._on_map(name, image, affine, order, result)
 
     def _finish(self) -> None:
+        _remove_maps(self.result)
+        self.result, self._done, self._answer = self._answer, self._order, None
         self.run.finish_loading()
         self._tidy_up()
         self._on_change()
@@ -216,10 +220,18 @@ class PerfusionRun:
     def _tidy_up(self) -> None:
         if self._steps is not None:
             self._steps.stop()
-        self._order = self._steps = None
+        # Of a run that was not finished nothing is kept.
+        _remove_maps(self._answer)
+        self._order = self._steps = self._answer = None
+        self._showing = False
         self._job = ""
 
     def _stop_loading(self) -> None:
         if self._loading is not None:
             self._loading.stop()
             self._loading = None
+
+
+def _remove_maps(result: Mapping[str, Any] | None) -> None:
+    if result is not None:
+        in_background(lambda: shutil.rmtree(result["output"], ignore_errors=True))

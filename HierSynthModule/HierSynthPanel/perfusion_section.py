@@ -1,13 +1,15 @@
 """The section that computes the acquired CBV map from a DSC series."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import qt
 import slicer
 import vtk
 
+from HierSynthLib.errors import RUNTIME
+from HierSynthLib.worker.run_state import RunState
 from HierSynthPanel import layouts, nodes, perfusion_nodes
 from HierSynthPanel.context import PanelContext
 from HierSynthPanel.observers import Observers
@@ -23,13 +25,16 @@ from HierSynthPanel.roi_reference import chosen_reference
 KEPT = ("te_s", "mean_curves", "lines", "aif")
 """What a saved scene keeps of a processing, so that quality and curves are there again."""
 
-
 COLLECT_MS = 20
 """Changes within this time are one."""
 
 
 class PerfusionSection:
     """Chooses a series and how it is processed, and shows what came of it.
+
+    Args:
+        context: the panel's.
+        on_runtime_error: called when the background process cannot work since its Python lacks something.
 
     Attributes:
         link: the background process that processes, so that a synthesis need not be waited for.
@@ -38,10 +43,12 @@ class PerfusionSection:
         probe: the curves of one voxel.
     """
 
-    def __init__(self, context: PanelContext) -> None:
+    def __init__(self, context: PanelContext, on_runtime_error: Callable[[], None]) -> None:
+        self._on_runtime_error = on_runtime_error
         self._parameters: HierSynthParameters | None = None
         self._gui_tag = 0
         self._observers = Observers()
+        self._series_observers = Observers()
         self._series_id = ""
         self._timer = qt.QTimer()
         self._timer.interval = COLLECT_MS
@@ -80,16 +87,21 @@ class PerfusionSection:
         self._refresh()
 
     def release(self) -> None:
-        """Let the parameters go: stop, and show nothing until there are others."""
+        """Let the parameters go: show nothing until there are others; a processing goes on."""
         self._timer.stop()
         self._observers.clear()
-        self.process.drop()
+        self._series_observers.clear()
         self.aif.release()
         self.probe.release()
         self.state.release()
         if self._parameters is not None:
             self._parameters.disconnectGui(self._gui_tag)
             self._parameters = None
+
+    def drop(self) -> None:
+        """Stop and let the parameters go: the scene is closed."""
+        self.process.drop()
+        self.release()
 
     def enter(self) -> None:
         """Nothing to do: the section follows the scene all the time."""
@@ -99,7 +111,7 @@ class PerfusionSection:
 
     def cleanup(self) -> None:
         """Leave no process, observer, timer or job behind."""
-        self.release()
+        self.drop()
         self.probe.cleanup()
         self.state.cleanup()
         self._timer.timeout.disconnect(self._refresh)
@@ -123,9 +135,22 @@ class PerfusionSection:
         if nodes.present(series) and self.process.series not in (None, series):
             # Another series was chosen while this one was processed.
             self.process.forget()
+        self._follow_series()
         self.aif.follow()
         self.probe.follow()
         self.state.refresh(self._parameters, self._kept())
+
+    def _follow_series(self) -> None:
+        """Observe the series and the volume that shows it: a transform may come and go."""
+        series = self._parameters.dsc
+        kept = [series, perfusion_nodes.shown_by(series)] if nodes.present(series) else []
+        kept = [each for each in kept if each is not None]
+        self._series_observers.keep(lambda subject: any(subject is each for each in kept))
+        for node in kept:
+            self._series_observers.add(node, vtk.vtkCommand.ModifiedEvent, self._schedule)
+            if node.IsA(perfusion_nodes.SCALAR_VOLUME):
+                moved = slicer.vtkMRMLTransformableNode.TransformModifiedEvent
+                self._series_observers.add(node, moved, self._schedule)
 
     def _on_series(self, *_args: object) -> None:
         if self._parameters is not None:
@@ -141,11 +166,12 @@ class PerfusionSection:
         if not nodes.present(series):
             return
         stated = perfusion_nodes.timing_of(series)
+        self.aif.change_series()
         with slicer.util.NodeModify(self._parameters):
             self._parameters.dscEchoTime = stated.te_ms or 0.0
             self._parameters.dscRepetitionTime = stated.tr_s or 0.0
             self._parameters.dscFlipAngle = stated.flip_deg or 0.0
-            self._parameters.dscAifManual = False
+            self._parameters.dscAifManual = self.aif.edited
             self._parameters.dscResult = ""
         self.process.forget()
         self.probe.show(None)
@@ -181,6 +207,7 @@ class PerfusionSection:
         # The last changes may not have been looked at yet.
         self._refresh()
         if self.process.run.button.enabled:
+            self.state.say_of_map("")
             self.process.start(self._order())
 
     def _order(self) -> Order:
@@ -202,26 +229,50 @@ class PerfusionSection:
         self.state.show_run()
         if not self.process.active:
             self._schedule()
+        run = self.process.run
+        if run.state == RunState.FAILED and run.kind == RUNTIME:
+            self._on_runtime_error()
 
     def _on_map(self, name: str, image: Any, affine: Any, order: Order, result: Mapping[str, Any]) -> Iterator[None]:
-        parameters = self._parameters
+        """Show a map, step by step; while a scene is imported there are no parameters, and it waits for them."""
+        yield from self._until_parameters()
+        for _step in self._show_map(name, image, affine, order, result):
+            yield
+            yield from self._until_parameters()
+
+    def _until_parameters(self) -> Iterator[None]:
+        while self._parameters is None:
+            yield
+
+    def _show_map(self, name: str, image: Any, affine: Any, order: Order, result: Mapping[str, Any]) -> Iterator[None]:
         node = show_map(name, image, affine, order.series, order.destination, result)
         yield
-        style_map(node, name, result["windows"][name], parameters)
+        style_map(node, name, result["windows"][name], self._parameters)
         yield
         if self.process.active:
-            yield from self._take_result(node, order, result)
+            yield from self._show_aif(order, result)
+            self._take_result(node, order, result)
+            yield
+        parameters = self._parameters
         if parameters.synthetic is None or not self.process.active:
             anatomy = next((each for each in (parameters.t1, order.destination.reference) if nodes.present(each)), None)
             yield from lay_over(node, anatomy, parameters.opacity)
 
-    def _take_result(self, node: Any, order: Order, result: Mapping[str, Any]) -> Iterator[None]:
-        parameters, manual = self._parameters, "aif_points_ras" in order.settings
+    def _show_aif(self, order: Order, result: Mapping[str, Any]) -> Iterator[None]:
+        """Show the points that were found, unless the user has placed others or chosen another series meanwhile."""
+        if result["aif"] is None or "aif_points_ras" in order.settings or not self._wants_found(order):
+            return
+        self.aif.make(order.destination.simulated)
+        yield
+        if self._wants_found(order) and self.aif.node is not None:
+            self.aif.show_found(result["aif"], order.destination)
+
+    def _wants_found(self, order: Order) -> bool:
+        return self._parameters.dsc is order.series and not self._parameters.dscAifManual
+
+    def _take_result(self, node: Any, order: Order, result: Mapping[str, Any]) -> None:
+        parameters = self._parameters
         same = parameters.dsc is order.series
-        if same and result["aif"] is not None and not manual:
-            simulated = self._simulated()
-            yield from self.aif.show_found(result["aif"]["positions_ras_mm"], order.destination.reference, simulated)
-            yield
         with slicer.util.NodeModify(parameters):
             parameters.acquired = node
             if same:
@@ -230,7 +281,6 @@ class PerfusionSection:
         parameters.parameterNode.Modified()
         if same:
             self.probe.show(result)
-        yield
 
     def _kept(self) -> dict[str, Any] | None:
         """What is kept of the last processing; None without one."""
@@ -249,9 +299,10 @@ class PerfusionSection:
         parameters = self._parameters
         parameters.layout = "curves"
         layouts.choose(parameters)
-        kept = self._kept()
-        if kept is not None and kept["aif"] is not None:
-            self.probe.put(kept["aif"]["positions_ras_mm"][0])
+        kept, series = self._kept(), parameters.dsc
+        usable = nodes.present(series) and not perfusion_nodes.problem_of(series)
+        if usable and kept is not None and kept["aif"] is not None:
+            self.probe.put(perfusion_nodes.centres_in(series, kept["aif"]["voxels"][:1])[0])
         self.probe.jump()
 
     def _place_curve(self, *_args: object) -> None:

@@ -43,6 +43,8 @@ def show_series(
     sequence.SetAttribute(nodes.SIMULATED, "1" if simulated else "0")
     frame = getattr(slicer, SCALAR_VOLUME)()
     frame.SetName(sequence.GetName())
+    # With the next frame, the volume that shows the series takes the frame's attributes for its own.
+    frame.SetAttribute(nodes.SIMULATED, sequence.GetAttribute(nodes.SIMULATED))
     for (image, affine), value in zip(frames, series["index_values"], strict=True):
         # An empty node first: the sequence copies what it is given, and the voxels need not be copied.
         frame.SetAndObserveImageData(None)
@@ -50,19 +52,20 @@ def show_series(
         nodes.place(added, affine)
         added.SetAndObserveImageData(image)
         yield 1.0
-    _show(sequence, simulated)
+    _show(sequence)
     yield 1.0
     return sequence
 
 
-def _show(sequence: Any, simulated: bool) -> None:
+def _show(sequence: Any) -> None:
     scene = slicer.mrmlScene
     browser = scene.AddNewNodeByClass(
         "vtkMRMLSequenceBrowserNode", scene.GenerateUniqueName(f"{sequence.GetName()} browser")
     )
     browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    # As Slicer's own import does: the volume then shares the voxels of its frame, which need not be copied each time.
+    browser.SetSaveChanges(sequence, True)
     slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
     proxy = browser.GetProxyNode(sequence)
     proxy.SetName(sequence.GetName())
-    proxy.SetAttribute(nodes.SIMULATED, "1" if simulated else "0")
     proxy.CreateDefaultDisplayNodes()

@@ -37,6 +37,7 @@ class PerfusionState:
         self._parameters: HierSynthParameters | None = None
         self._offered: list[tuple[str, str]] = []
         self._map_problem = ""
+        self._tooltip = ui.loadMapButton.toolTip
         for name, title in LEAKAGE.items():
             ui.leakageSelector.addItem(_(title), name)
         ui.aifSelector.addItem(_("Find arteries"), False)
@@ -124,14 +125,15 @@ class PerfusionState:
         parameters, series = self._parameters, self._parameters.dsc
         if not nodes.present(series) or perfusion_nodes.problem_of(series):
             return ""
+        stated = perfusion_nodes.timing_of(series)
         if not all(value for _name, value in self._times()):
-            return perfusion_nodes.timing_of(series).note
+            return stated.note
         if parameters.dscAifManual and self._aif.positions:
             count = len(self._aif.positions)
             return _("The next run takes the AIF from {count} points.").format(count=count)
         if kept is not None and kept["aif"] is None:
             return _("Without AIF there are relative maps only. Press Place point, click into arteries, and run again.")
-        return ""
+        return stated.note if parameters.dscRepetitionTime == stated.tr_s else ""
 
     def show_run(self, *_args: object) -> None:
         """Show where the processing stands."""
@@ -149,6 +151,7 @@ class PerfusionState:
         ui.processStatus.text = "\n".join([*lines, *([f"✗ {self._map_problem}"] if self._map_problem else [])])
         ui.processWarnings.text = "\n".join(f"⚠ {warning}" for warning in run.warnings)
         ui.processWarnings.visible = bool(run.warnings)
+        self._allow_loading()
         if run.busy != self._clock.active:
             self._clock.start() if run.busy else self._clock.stop()
 
@@ -161,9 +164,18 @@ class PerfusionState:
             ui.mapSelector.clear()
             for name, units in offered:
                 ui.mapSelector.addItem(_("{map} ({units})").format(map=title_of(name), units=units), name)
-        ui.loadMapButton.enabled = bool(offered) and not self._process.active
+        self._allow_loading()
         ui.mapSelector.enabled = bool(offered)
         self._fill_table(kept["lines"] if kept is not None else [])
+
+    def _allow_loading(self) -> None:
+        button, reason = self._ui.loadMapButton, ""
+        if self._process.active:
+            reason = _("Wait for the end of the run.")
+        elif not self._offered:
+            reason = _("The maps of this processing are not at hand any more: run again to load others.")
+        button.enabled = not reason
+        button.toolTip = f"{self._tooltip}\n{reason}" if reason else self._tooltip
 
     def _fill_table(self, rows: list[list[str]]) -> None:
         table = self._ui.qualityTable

@@ -8,6 +8,7 @@ import qt
 import slicer
 import vtk
 
+from HierSynthLib.case import CBV_UNITS
 from HierSynthPanel import nodes
 from HierSynthPanel.layers import acquired_map
 from HierSynthPanel.observers import Observers
@@ -17,7 +18,7 @@ INTERVAL_MS = 40
 """Between two readings while the mouse moves."""
 
 Values = dict[str, float | None]
-"""Name of a map → its value, nrCBV; None outside the map."""
+"""Name of a map → its value, nrCBV, that of the acquired map in its own units; None outside the map."""
 
 
 class CursorReadout:
@@ -80,6 +81,12 @@ def values_at(parameters: HierSynthParameters, position: list[float] | None) -> 
     if parameters.acquired is not None and value_at(parameters.acquired, position) is None:
         values |= dict.fromkeys(values.keys() & {"acquired", "difference"})
     return values
+
+
+def acquired_units(parameters: HierSynthParameters) -> str:
+    """The units of the acquired map's values."""
+    node = acquired_map(parameters)
+    return (node.GetAttribute(nodes.UNITS) if node is not None else None) or CBV_UNITS
 
 
 def value_at(node: Any, position: list[float] | None) -> float | None:

@@ -20,8 +20,8 @@ ROLE = "HierSynth.RegionRole"
 HOTSPOT = "hotspot"
 REFERENCE = "reference"
 AIF = "aif"
-CURVE = "curve"
-NO_REGION = (REFERENCE, AIF, CURVE)
+PROBE = "curve"
+NO_REGION = (REFERENCE, AIF, PROBE)
 """Roles of lists of points that are not measured; the reference is chosen apart from the regions."""
 
 OF_MAP = "HierSynth.RegionMap"

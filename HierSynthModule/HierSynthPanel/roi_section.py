@@ -93,6 +93,8 @@ class RoiSection:
         self._settle.start()
         if self._measures():
             self.measurement.update()
+        else:
+            self.measurement.pause()
 
     def _measures(self) -> bool:
         """Whether somebody looks at the measurement."""

@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import cumulative_trapezoid
 from scipy.linalg import circulant
 
 from HierSynthLib.perfusion.deconvolution import Deconvolution
-from HierSynthLib.perfusion.integration import cumulative, trapezoid_weights
+from HierSynthLib.perfusion.integration import trapezoid_weights
 from HierSynthLib.perfusion.leakage import LeakageModel
 from HierSynthLib.perfusion.maps import PerfusionMaps
 from HierSynthLib.perfusion.options import Options
@@ -78,7 +79,7 @@ def loop_seconds(series: DscSeries, maps: PerfusionMaps) -> float:
     assert maps.aif is not None
     bolus, frames = maps.bolus, series.frames
     m = np.where(np.arange(frames) >= bolus.first, maps.curves.non_enhancing, 0)
-    design = np.stack([-cumulative(m, series.tr_s), m], axis=1)
+    design = np.stack([-cumulative_trapezoid(m, dx=series.tr_s, initial=0), m], axis=1)
     left, size, right = np.linalg.svd(circulant(np.r_[maps.aif.curve, np.zeros(frames)] * series.tr_s))
     inverses = [right.T @ np.diag(np.where(size >= p * size[0], 1 / size, 0)) @ left.T for p in THRESHOLDS]
     voxels = np.argwhere(maps.brain)[:: int(maps.brain.sum() / LOOP_VOXELS)]

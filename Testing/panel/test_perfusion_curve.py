@@ -19,6 +19,7 @@ from Testing.panel.perfusion_case import (
     values_of,
 )
 from Testing.panel.plot_steps import of_color, plot_widget
+from Testing.panel.roi_case import wait_a_moment
 from Testing.panel.view_steps import pixel_of, pixels
 from Testing.panel.view_steps import settle as settle_views
 from Testing.unit.test_perfusion_head import CLASSES
@@ -103,7 +104,16 @@ def test_the_curves_follow_the_point(host, panel, head, right):
     assert names == ["voxel", "non-enhancing brain", f"AIF ÷ {divisor:.0f}" if divisor > 1.5 else "AIF"]
     assert len(of_color(pixels(host, plot_widget(RELAXATION).plotView()), RED_LINE)) > 50
     assert f"Voxel {voxel[0]}, {voxel[1]}, {voxel[2]}" in panel.perfusion.ui.curveNote.text
+    # What is moved while the scene is busy is drawn afterwards, and the point is no region to be measured.
+    import slicer
+    from HierSynthPanel.roi_nodes import region_nodes
+
+    assert probe_node() not in region_nodes()
+    slicer.mrmlScene.StartState(slicer.mrmlScene.BatchProcessState)
     probe_node().SetNthControlPointPositionWorld(0, 900, 0, 0)
+    wait_a_moment(host, 0.1)
+    assert column("voxel") is not None
+    slicer.mrmlScene.EndState(slicer.mrmlScene.BatchProcessState)
     host.wait(lambda: "outside" in panel.perfusion.ui.curveNote.text, 5)
     assert column("voxel") is None
 

@@ -187,6 +187,10 @@ def test_the_series_of_a_case_is_ready_to_run(host, panel, small_case, monkeypat
     file = nibabel.load(small_case / "DSC.nii.gz")
     stated = json.loads((small_case / "DSC.json").read_text("utf-8"))
     assert parameters.dsc.GetNumberOfDataNodes() == file.shape[3]
+    browser = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode")[0]
+    browser.SetSelectedItemNumber(5)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    assert shown(parameters.dsc).GetAttribute("HierSynth.Simulated") == "1"
     last = parameters.dsc.GetNthDataNode(file.shape[3] - 1)
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(last).T, np.asarray(file.dataobj)[..., -1])
     settle(host, panel)

@@ -273,6 +273,22 @@ def test_a_saved_scene_restores_ticks_sizes_reference_and_changes(host, panel, t
     assert panel.roi.changes == changes
 
 
+def test_a_section_that_is_closed_while_a_measurement_is_prepared_does_not_measure(host, panel):
+    from HierSynthPanel.roi_markups import show_hotspots
+
+    region = {"name": "Hotspot 1 (synthetic)", "shapes": [{"centre": list(CENTRE)}]}
+    node = show_hotspots("synthetic", [region], 6.0, simulated=False)
+    before = wait_until_measured(host, panel.roi)
+    host.wait(lambda: panel.roi.changes and panel.roi.changes[-1].mean_after is not None, 5)
+    panel.roi.measurement.update()
+    panel.roi.ui.roiButton.collapsed = True
+    assert not panel.roi.measurement.busy
+    node.SetNthControlPointPositionWorld(0, CENTRE + 5.0)
+    host.wait(lambda: panel.roi.changes[-1].action == "moved", 5)
+    assert panel.roi.changes[-1].mean_after is None
+    assert panel.roi.measurement.entry is before
+
+
 def test_a_closed_section_measures_nothing_but_records_moves(host, panel):
     from HierSynthPanel.roi_markups import show_hotspots
 

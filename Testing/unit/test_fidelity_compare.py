@@ -132,3 +132,14 @@ def test_files_for_a_host(synthetic, tmp_path):
         np.testing.assert_allclose(raw, getattr(expected, key), atol=1e-3)
         np.testing.assert_allclose(read_volume(tmp_path / "out" / f"{key}.npy").affine, GRID)
     assert read_volume(tmp_path / "out" / "difference.npy").units == "nrCBV"
+
+
+@pytest.mark.parametrize(("which", "units"), [("acquired", "a.u."), ("synthetic", "ml/100 g")])
+def test_maps_in_other_units_are_refused(which, units, tmp_path):
+    small = np.ones((4, 4, 4), np.float32)
+    files = {each: tmp_path / f"{each}.npy" for each in ("synthetic", "acquired")}
+    for each, path in files.items():
+        write_volume(Volume(small, np.eye(4), units if each == which else "nrCBV"), path)
+    with pytest.raises(InputError, match=f"The {which} map is in {units}; only maps in nrCBV"):
+        compare_files(files["synthetic"], files["acquired"], tmp_path / "out", 20.0, Silent())
+    assert not (tmp_path / "out").exists()

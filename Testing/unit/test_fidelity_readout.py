@@ -39,3 +39,9 @@ def test_nowhere():
 
 def test_unknown_maps_have_no_line():
     assert readout_lines({"global": 1.0}) == []
+
+
+@pytest.mark.parametrize(("value", "text"), [(14.26, "14.3 a.u."), (-0.5, "−0.5 a.u."), (None, "outside")])
+def test_an_acquired_map_in_its_own_units(value, text):
+    lines = readout_lines({"synthetic": 1.0, "acquired": value}, "a.u.")
+    assert lines == [("Synthetic", "1.00 nrCBV"), ("Acquired", text)]

@@ -162,7 +162,7 @@ def test_distorted_curves_are_better_than_none_and_are_named():
     assert set(kinds_of(found, kinds)) == {"inside"}
     quality = assess(
         bolus=bolus, frames=90, tr_s=TR_S, snr=80.0, brain_ml=1500.0, shares=(0.0, 100.0, 100.0), motion=None,
-        aif=found, white_matter_rcbv=None, found=[],
+        aif=found, white_matter=None, mended_frames=0, medians=None, found=[],
     )  # fmt: skip
     assert any("falls off faster" in words for words in quality.warnings)
 

@@ -235,6 +235,19 @@ def test_a_series_of_a_simulated_patient_is_marked(capsys, one_worker, undrawn, 
     assert json.loads((tmp_path / "out" / "run.json").read_text("utf-8"))["simulated"] is True
 
 
+@pytest.mark.parametrize("mark", ["header", "json"])
+def test_the_mark_of_a_simulated_series_survives_without_its_case(capsys, one_worker, undrawn, files, tmp_path, mark):
+    image = read_volume(files / "dsc.nii")
+    description = "SIMULATED DSC" if mark == "header" else "DSC"
+    write_volume(image, tmp_path / "copy.nii", description=description, frame_s=1.5)
+    times = {"EchoTime": 0.03, "RepetitionTime": 1.5} | ({"Simulated": True} if mark == "json" else {})
+    sidecar_of(tmp_path / "copy.nii").write_text(json.dumps(times), encoding="utf-8")
+    assert run(tmp_path / "copy.nii", "--out", tmp_path / "out", "--no-motion") == 0
+    assert "SIMULATED" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "run.json").read_text("utf-8"))["simulated"] is True
+    assert b"SIMULATED" in bytes(nibabel.load(tmp_path / "out" / "rCBV.nii.gz").header["descrip"])
+
+
 def test_ctrl_c_leaves_nothing(capsys, one_worker, undrawn, monkeypatch, files, tmp_path):
     pressed = []
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,14 @@ def pictures(figure):
 def test_it_shows_maps_curves_aif_and_quality(folder):
     figure = perfusion_figure(folder)
     shown = pictures(figure)
-    assert list(shown) == ["nrCBV, leakage-corrected", "CBV", "CBF", "MTT", "Tmax", "K2: leakage (red: T1, blue: T2*)"]
+    assert list(shown) == [
+        "nrCBV, leakage-corrected",
+        "CBV: absolute scale uncertain (AIF)",
+        "CBF: absolute scale uncertain (AIF)",
+        "MTT",
+        "Tmax",
+        "K2: leakage (red: T1, blue: T2*)",
+    ]
     assert shown["nrCBV, leakage-corrected"].get_clim() == (0, NRCBV_WINDOW)
     k2 = read_volume(folder / "K2.nii.gz").array
     assert shown["K2: leakage (red: T1, blue: T2*)"].get_array().max() <= 1000 * k2.max()
@@ -150,6 +158,25 @@ def test_without_leakage_correction_there_is_no_k2(process_into, tmp_path):
     figure = perfusion_figure(folder)
     assert "PSR" in pictures(figure)
     assert not any("K2" in text.get_text() or "leakage-corrected" in text.get_text() for text in words_of(figure))
+
+
+@pytest.mark.parametrize(
+    ("cbv", "cbf", "title", "line"),
+    [
+        (3.5, 45.0, "CBV", "3.5 ml/100 g"),
+        (15.0, 60.0, "CBV: absolute scale uncertain (AIF)", "15 ml/100 g, implausible"),
+        (4.0, 150.0, "CBV: absolute scale uncertain (AIF)", "4 ml/100 g, implausible"),
+    ],
+)
+def test_absolute_maps_are_headed_by_how_far_they_can_be_right(folder, tmp_path, cbv, cbf, title, line):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    quality = json.loads((copy / "qc.json").read_text("utf-8"))
+    quality["numbers"] |= {"median_cbv": cbv, "median_cbf": cbf}
+    (copy / "qc.json").write_text(json.dumps(quality), "utf-8")
+    figure = perfusion_figure(copy)
+    assert list(pictures(figure))[1:3] == [title, title.replace("CBV", "CBF")]
+    assert line in [text.get_text() for text in words_of(figure)]
+    assert_nothing_is_cut_off(figure)
 
 
 def test_many_warnings_have_room(folder, tmp_path):

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from HierSynthLib.errors import Cancelled, InputError
+from HierSynthLib.perfusion.normalisation import LANDMARK_PERCENTILES, REFERENCE_SCALE
 from HierSynthLib.perfusion.options import Options
 from HierSynthLib.perfusion.pipeline import process
+from HierSynthLib.perfusion.qc import scale_is_plausible, scale_warnings
 from HierSynthLib.perfusion.series import DscSeries
 from HierSynthLib.perfusion.units import UNITS
 from HierSynthLib.progress import Silent
@@ -218,11 +220,134 @@ def test_two_echoes():
 def test_voxels_without_signal_are_left_out_and_counted(head):
     values = head.series.echoes[0].copy()
     hole = np.argwhere(pure(head, "white"))[::5]
-    values[tuple(hole.T)] *= np.r_[np.ones(30), 0, np.ones(39)].astype(np.float32)
+    frame = 18 + np.arange(len(hole)) % 50  # spread in time: many in one frame would be taken for a bad frame
+    values[(*hole.T, frame)] = 0
     found = process(DscSeries((values,), (0.03,), 1.5, head.series.affine), STILL, brain=head.brain)
     assert not found.maps["rCBV"][tuple(hole.T)].any()
     assert found.quality.unusable_percent == pytest.approx(100 * len(hole) / head.brain.sum())
     assert any("no signal in some frames" in warning for warning in found.quality.warnings)
+
+
+def test_a_signal_that_nearly_vanishes_counts_as_none(head):
+    values = head.series.echoes[0].copy()
+    hole = np.argwhere(pure(head, "grey"))[::9]
+    frame = 50 + np.arange(len(hole)) % 19
+    values[(*hole.T, frame)] *= 0.01
+    found = process(DscSeries((values,), (0.03,), 1.5, head.series.affine), STILL, brain=head.brain)
+    assert not found.maps["rCBV"][tuple(hole.T)].any()
+    assert not found.maps["rCBV_standardised"][tuple(hole.T)].any()
+
+
+def with_holes(head, nawm, every):
+    """The series, each so manyth voxel of the white matter without signal in some frame."""
+    values = head.series.echoes[0].copy()
+    hole = np.argwhere(nawm)[::every]
+    values[(*hole.T, 18 + np.arange(len(hole)) % 50)] = 0
+    return DscSeries((values,), (0.03,), 1.5, head.series.affine), hole
+
+
+def test_voxels_without_signal_do_not_change_what_is_divided_by(head, processed):
+    nawm = pure(head, "white") & head.brain
+    series, hole = with_holes(head, nawm, 3)
+    found = process(series, STILL, brain=processed.brain, nawm=nawm)
+    assert found.quality.white_matter_lost == len(hole)
+    assert found.quality.white_matter_voxels == np.count_nonzero(nawm) - len(hole)
+    assert found.quality.white_matter_rcbv == pytest.approx(processed.quality.white_matter_rcbv, rel=0.01)
+    grey = pure(head, "grey") & processed.brain
+    assert found.maps["nrCBV"][grey].mean() == pytest.approx(processed.maps["nrCBV"][grey].mean(), rel=0.01)
+    assert not found.maps["rCBV_standardised"][tuple(hole.T)].any()
+    rest = found.maps["rCBV_standardised"][found.brain & (found.maps["PH"] != 0)]
+    np.testing.assert_allclose(np.percentile(rest, LANDMARK_PERCENTILES), REFERENCE_SCALE, atol=0.02)
+    said = f"{np.count_nonzero(nawm) - len(hole)} are used: {len(hole)} have no signal in some frames"
+    assert any(said in warning for warning in found.quality.warnings)
+
+
+def test_white_matter_of_which_too_little_has_signal_is_refused(head):
+    nawm = np.zeros(head.series.grid, bool)
+    nawm[tuple(np.argwhere(pure(head, "white"))[100:125].T)] = True
+    series, _ = with_holes(head, nawm, 2)
+    with pytest.raises(InputError, match="Of the 25 voxels of normal-appearing white matter only 12 have signal"):
+        process(series, STILL, brain=head.brain, nawm=nawm)
+
+
+BAD_FRAMES = {
+    "dark in the baseline": (slice(None), 5, 0.3),
+    "bright in the baseline": (slice(None), 7, 1.3),
+    "dark late": (slice(None), 50, 0.5),
+    "slices empty at the end": (slice(8, None), 69, 0.0),
+    "all dark at the end": (slice(None), 69, 0.3),
+}
+
+
+@pytest.mark.parametrize(("slices", "frame", "factor"), BAD_FRAMES.values(), ids=BAD_FRAMES)
+def test_a_bad_frame_is_left_out_and_named(head, processed, slices, frame, factor):
+    values = head.series.echoes[0].copy()
+    values[:, :, slices, frame] *= factor
+    brain, nawm = processed.brain, pure(head, "white")
+    found = process(DscSeries((values,), (0.03,), 1.5, head.series.affine), STILL, brain=brain, nawm=nawm)
+    for name in ("rCBV", "rCBV_uncorrected", "nrCBV", "CBV"):
+        for tissue_name in ("grey", "tumour"):
+            mask = pure(head, tissue_name) & brain
+            expected = processed.maps[name][mask].mean()
+            assert found.maps[name][mask].mean() == pytest.approx(expected, rel=0.02), name
+    assert found.quality.mended_frames == 1
+    assert found.quality.unusable_percent == pytest.approx(processed.quality.unusable_percent, abs=0.1)
+    said = f"frame {frame + 1}" + (", slice 9–1" if slices.start else " (counted")
+    assert any("The signal jumps in " + said in warning for warning in found.quality.warnings)
+
+
+def test_nothing_jumps_in_a_good_series(processed):
+    assert processed.quality.mended_frames == 0
+    assert not any("jumps" in warning for warning in processed.quality.warnings)
+
+
+def test_voxels_of_noise_alone_do_not_count_as_fitted(head, processed):
+    """A slice of brain becomes noise around its baseline; at most 2 % of it may count."""
+    values, noise = head.series.echoes[0].copy(), np.zeros(head.series.grid, bool)
+    noise[:, :, :6] = processed.brain[:, :, :6]
+    level = values[noise][:, :10].mean(axis=1, keepdims=True)
+    values[noise] = level * np.random.default_rng(4).normal(1, 1 / 40, (noise.sum(), values.shape[3]))
+    found = process(DscSeries((values,), (0.03,), 1.5, head.series.affine), STILL, brain=processed.brain)
+    share = 100 * np.count_nonzero(processed.brain & ~noise) / np.count_nonzero(processed.brain)
+    assert found.quality.fitted_percent <= share + 0.02 * (100 - share)
+    assert found.quality.fitted_percent > 0.85 * share
+
+
+def test_a_series_that_ends_early_is_warned_about(head):
+    late = make_head(frames=29, injection=Injection(recirculation=0.15, count=29))
+    words = process(late.series, STILL, brain=late.brain).quality.warnings
+    assert any("ends before the bolus has passed" in warning for warning in words)
+    some = make_head(frames=36, injection=Injection(recirculation=0.15, count=36))
+    words = process(some.series, STILL, brain=some.brain).quality.warnings
+    assert any("frames follow the first pass and count as late, not 10" in warning for warning in words)
+    many = process(head.series, Options(motion=False, late_frames=500), brain=head.brain)
+    assert any("count as late, not 500" in warning for warning in many.quality.warnings)
+
+
+def test_absolute_values_that_cannot_be_right_are_named(head, processed):
+    assert processed.quality.median_cbv == pytest.approx(np.median(processed.maps["CBV"][processed.brain]), rel=0.01)
+    vein = process(head.series, STILL, aif_voxels=np.argwhere(pure(head, "white"))[:9])
+    assert vein.quality.median_cbv > 7
+    (said,) = scale_warnings(vein.quality)
+    assert "Relative CBV does not depend on it; MTT and Tmax depend on its shape" in said
+
+
+@pytest.mark.parametrize(
+    ("cbv", "cbf", "plausible"),
+    [(3.5, 45, True), (1.6, 20, True), (6.9, 99, True), (15, 60, False), (1.2, 20, False), (4, 150, False)],
+)
+def test_which_absolute_values_are_plausible(cbv, cbf, plausible):
+    assert scale_is_plausible(cbv, cbf) == plausible
+
+
+def test_an_aif_without_area_is_refused(head):
+    values = head.series.echoes[0].copy()
+    values[3:6, 30, 6] = 500 - 2 * np.arange(70)[None]
+    values[3:6, 30, 6, 20:24] = 1  # a peak, and then only rise
+    values[3:6, 30, 6, 26:] = 5000
+    series = DscSeries((values,), (0.03,), 1.5, head.series.affine)
+    with pytest.raises(InputError, match="area under the given arterial input function is not positive"):
+        process(series, STILL, brain=head.brain, aif_voxels=[[4, 30, 6]])
 
 
 def test_noise_and_a_short_series_are_warned_about():

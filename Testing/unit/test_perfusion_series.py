@@ -69,6 +69,26 @@ def test_what_is_no_dsc_series_is_refused_in_one_line(values, words):
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.int16])
+@pytest.mark.parametrize(("top", "slope"), [(1200, 1.0), (1023, 2.5), (1100, 0.3)])
+def test_a_series_cut_off_at_any_value_is_refused(top, slope, kind):
+    values = np.random.default_rng(0).normal(1000, 80, (20, 20, 5, 25))
+    cut = np.minimum(np.rint(values), top) * slope
+    with pytest.raises(InputError, match=r"saturated: .* the largest value that was stored") as caught:
+        series(cut.astype(kind))
+    assert "\n" not in caught.value.message
+
+
+def test_a_series_that_is_not_cut_off_is_accepted():
+    rng = np.random.default_rng(1)
+    noisy = rng.normal(1000, 80, (20, 20, 5, 25))
+    coarse = np.rint(rng.normal(30, 3, (20, 20, 5, 25)))  # few values, many samples at the largest
+    flat = np.repeat(rng.uniform(800, 1000, (20, 20, 5, 1)), 25, axis=3)  # simulated, without noise
+    flat[5:] = 1000
+    for values in (noisy, np.rint(noisy), coarse, np.minimum(coarse, 40), flat):
+        np.testing.assert_allclose(series(values).echoes[0], values, rtol=1e-6)
+
+
 def test_nan_and_a_few_negative_values_count_as_no_signal():
     values = echo((10, 10, 10, 20))
     values[0, 0, 0, 3], values[1, 0, 0, 4] = np.nan, -2

@@ -10,6 +10,7 @@ from HierSynthLib.perfusion.timing import check_entered, index_of_frames, stated
 
 TE, TR, FLIP = (f"MultiVolume.DICOM.{name}" for name in ("EchoTime", "RepetitionTime", "FlipAngle"))
 LABELS, UNIT = "MultiVolume.FrameLabels", "MultiVolume.FrameIdentifyingDICOMTagUnits"
+TAG = "MultiVolume.FrameIdentifyingDICOMTagName"
 
 
 def times(step, count=30):
@@ -51,6 +52,45 @@ def test_two_statements_that_differ_are_asked_about():
     found = stated_timing({TR: "500"}, times(1.5), "s")
     assert found.tr_s is None
     assert "1.5 s apart, but the repetition time is 0.5 s" in found.note
+
+
+UNEVEN = ["0", "1500", "4500", "6000", "7500"]
+"""Milliseconds, 1.875 s apart on average."""
+
+
+@pytest.mark.parametrize(("repetition", "tr_s"), [("1875", 1.875), ("1800", 1.8), ("1500", None), ("2000", None)])
+def test_uneven_times_are_taken_where_their_mean_is_the_repetition_time(repetition, tr_s):
+    found = stated_timing({LABELS: ",".join(UNEVEN), UNIT: "ms", TR: repetition}, (), "")
+    assert found.tr_s == tr_s
+    asked = f"1.875 s apart on average, but the repetition time is {int(repetition) / 1000:.4g} s"
+    assert (asked in found.note) == (tr_s is None)
+
+
+def test_uneven_times_alone_are_asked_about():
+    found = stated_timing({}, UNEVEN, "ms")
+    assert found.tr_s is None
+    assert "uneven" in found.note
+
+
+@pytest.mark.parametrize("tag", ["AcquisitionTime", "TriggerTime", "ContentTime", "SeriesTime", "Time"])
+def test_times_of_any_time_tag_are_taken(tag):
+    assert stated_timing({LABELS: ",".join(times(1250)), TAG: tag, UNIT: "ms"}, (), "").tr_s == 1.25
+
+
+def test_start_times_in_seconds_are_taken():
+    assert stated_timing({LABELS: ",".join(times(1.25)), TAG: "DeltaStartTime", UNIT: "sec"}, (), "").tr_s == 1.25
+
+
+@pytest.mark.parametrize(("tag", "unit"), [("EchoTime", "ms"), ("FlipAngle", "degrees")])
+def test_what_is_no_time_of_a_frame_is_not_taken_for_one(tag, unit):
+    assert stated_timing({LABELS: ",".join(times(1250)), TAG: tag, UNIT: unit}, (), "").tr_s is None
+
+
+def test_frames_that_are_only_counted_leave_the_repetition_time_and_say_so():
+    labels = ",".join(times(1))
+    found = stated_timing({LABELS: labels, TAG: "TemporalPositionIdentifier", UNIT: "count", TR: "1500"}, (), "")
+    assert found.tr_s == 1.5
+    assert "DICOM's repetition time" in found.note
 
 
 def test_times_that_are_rounded_are_even():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from HierSynthLib.perfusion.job import describe_curves
 from HierSynthLib.perfusion.options import Options
 from HierSynthLib.perfusion.pipeline import process
-from HierSynthLib.perfusion.voxel_curve import voxel_at, voxel_curves, voxels_at
+from HierSynthLib.perfusion.voxel_curve import centres_of, voxel_at, voxel_curves, voxels_at
 from Testing.unit.test_perfusion_head import make_head
 
 AFFINE = np.array([[-2.0, 0, 0, 20], [0, 0, 3.0, -15], [0, 1.5, 0, 4], [0, 0, 0, 1]])
@@ -30,6 +30,11 @@ def test_a_position_lies_in_the_voxel_with_the_nearest_centre(voxel, within):
     position = AFFINE[:3, :3] @ (np.array(voxel) + within) + AFFINE[:3, 3]
     assert voxel_at(position, AFFINE, GRID) == voxel
     np.testing.assert_array_equal(voxels_at([position], AFFINE), [voxel])
+
+
+def test_centres_are_where_the_affine_puts_the_indices():
+    np.testing.assert_allclose(centres_of([[0, 0, 0], [9, 2, 4]], AFFINE), [[20, -15, 4], [2, -3, 7]])
+    assert centres_of([], AFFINE) == []
 
 
 @pytest.mark.parametrize("voxel", [(-1, 0, 0), (0, 12, 0), (9, 11, 8), (-0.6, 3, 3)])

@@ -1,6 +1,7 @@
 """The perfusion examination of a simulated patient: the DSC series, the map processed from it, the place of its AIF."""
 
 import json
+from contextlib import nullcontext
 from functools import cache
 
 import nibabel
@@ -10,14 +11,18 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 
 from HierSynthLib.case import Case, Role, load_case
+from HierSynthLib.cli import main
+from HierSynthLib.commands import phantom as command
+from HierSynthLib.errors import InputError
 from HierSynthLib.perfusion.job import run_job
 from HierSynthLib.perfusion.options import Options
 from HierSynthLib.perfusion.pipeline import process
-from HierSynthLib.perfusion.reading import read_series
+from HierSynthLib.perfusion.reading import is_simulated, read_series
 from HierSynthLib.perfusion.series import DscSeries
-from HierSynthLib.phantom import make_phantom
+from HierSynthLib.phantom import make_phantom, write_phantom
+from HierSynthLib.phantom.dsc_protocol import DSC_PROTOCOLS
 from HierSynthLib.progress import Part, Silent, Stage
-from HierSynthLib.volume import Volume
+from HierSynthLib.volume import Volume, read_volume
 
 PEOPLE = [(1, "high"), (2, "low"), (3, "none"), (4, "high")]
 LEAST_ARTERY = 0.05  # of a voxel; grey matter has 4 % of blood in all its vessels together
@@ -136,3 +141,85 @@ def test_the_automatic_aif_lies_in_arteries(seed, grade):
     assert (artery >= LEAST_ARTERY).all()
     assert (artery > vein).all()
     assert np.mean(p.dsc.truth.artery[found.brain] >= LEAST_ARTERY) < 0.05  # which chance would seldom hit
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory):
+    """Case folder of a patient that moves before a drifting scanner, measured with two echoes."""
+    folder = tmp_path_factory.mktemp("disturbed") / "case"
+    write_phantom(
+        folder, seed=1, spacing_mm=4.5, dsc_protocol="dual-echo", dsc_motion=True, dsc_drift=True
+    )  # fmt: skip
+    return folder
+
+
+def test_two_echoes_are_two_files_that_say_what_they_are(disturbed):
+    names = ("DSC.nii.gz", "DSC_echo2.nii.gz")
+    series = read_series([disturbed / name for name in names])
+    assert (series.te_s, series.tr_s) == ((0.014, 0.04), 1.5)
+    brain = read_volume(disturbed / "DSC_brain_mask_true.nii.gz").array > 0
+    first, second = (echo[brain].mean(axis=0) for echo in series.echoes)
+    assert (second < first).all()
+    facts = Case.read(disturbed).facts
+    assert facts["dsc_second_echo"] == names[1]
+    for name in names:
+        header = nibabel.load(disturbed / name).header
+        assert header["descrip"].item().decode().startswith("SIMULATED")
+        assert header.get_zooms()[3] == 1.5
+        assert header.get_xyzt_units() == ("mm", "sec")
+        assert is_simulated(disturbed / name)
+        said = json.loads((disturbed / name.replace(".nii.gz", ".json")).read_text("utf-8"))
+        assert said["Simulated"] is True
+
+
+def test_motion_and_drift_are_in_the_series_and_recorded(disturbed):
+    facts = Case.read(disturbed).facts["sequences"]["DSC"]
+    poses = np.array(facts["poses_ras_mm"])
+    assert poses.shape == (90, 4, 4)
+    assert np.linalg.norm(poses[:, :3, 3], axis=1).max() > 0.5
+    np.testing.assert_allclose(poses[0], np.eye(4))
+    assert facts["motion"] is True
+    assert 0 < abs(facts["drift"]) <= 0.04
+    assert facts["processing"]["options"]["motion"] is True
+    assert set(phantom(1, "high").facts["sequences"]["DSC"]) == set(facts) - {"poses_ras_mm"}
+    # What the head's movement adds to the noise between neighbouring frames, long after the bolus.
+    moving = read_volume(disturbed / "DSC.nii.gz").array[..., 60:].astype(float)
+    quiet = phantom(1, "high").volumes[Role.DSC].array[..., 60:].astype(float)
+    edge = phantom(1, "high").dsc.brain.array == 1
+    assert moving[edge].std(axis=1).mean() > 1.2 * quiet[edge].std(axis=1).mean()
+
+
+def test_the_default_series_is_that_of_the_default_protocol():
+    plain, named = phantom(2, "low"), make_phantom(2, "low", spacing_mm=4.5, dsc_protocol="no-preload")
+    np.testing.assert_array_equal(plain.volumes[Role.DSC].array, named.volumes[Role.DSC].array)
+    assert plain.facts == named.facts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"dsc_protocol": "fast"}, "'fast' is unknown"), ({"dsc": False, "dsc_motion": True}, "without DSC")],
+)
+def test_a_series_that_cannot_be_is_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        make_phantom(1, **arguments)
+
+
+def test_the_command_offers_what_the_generator_knows(capsys, monkeypatch, tmp_path):
+    asked = {}
+
+    def run_job(client, kind, parameters, **_):
+        asked.update(parameters)
+        return {"id": "p"}, []
+
+    monkeypatch.setattr(command, "worker", nullcontext)
+    monkeypatch.setattr(command, "run_job", run_job)
+    assert {str(name) for name in command.DscProtocolName} == set(DSC_PROTOCOLS)
+    out = str(tmp_path / "out")
+    assert main(["phantom", out, "--dsc-protocol", "preload", "--motion", "--drift"]) == 0
+    assert (asked["dsc_protocol"], asked["dsc_motion"], asked["dsc_drift"]) == ("preload", True, True)
+    asked.clear()
+    assert main(["phantom", out]) == 0
+    assert set(asked) == {"out", "seed", "grade", "size", "dsc"}
+    capsys.readouterr()
+    assert main(["phantom", out, "--no-dsc", "--motion"]) == 1
+    assert "--no-dsc wants none. Leave out --no-dsc." in capsys.readouterr().err

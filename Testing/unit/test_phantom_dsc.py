@@ -112,7 +112,7 @@ def test_white_matter_has_the_signal_of_the_equation(name):
     assert (found.te_s, found.tr_s, found.flip_deg) == (protocol.te_s, 1.5, protocol.flip_deg)
 
 
-@pytest.mark.parametrize("name", ["no preload", "dual echo"])
+@pytest.mark.parametrize("name", ["no-preload", "dual-echo"])
 def test_leaking_tumour_has_the_signal_of_the_equation(name):
     patient = block({"enhancing": 1, "brain": 1}, 8.0)
     found = scan(patient, DSC_PROTOCOLS[name])
@@ -165,14 +165,14 @@ def test_leakage_has_both_signs_and_nobody_says_which():
     wide = ImageGrid((22, 22, 5), DSC_SPACING_MM, np.eye(4))
     inner = (slice(4, -4), slice(4, -4), slice(1, -1))
     late = {}
-    for name in ("no preload", "low flip angle", "dual echo"):
+    for name in ("no-preload", "low-flip-angle", "dual-echo"):
         tumour, white = (scan(p, DSC_PROTOCOLS[name], grid=wide) for p in (patient, healthy))
         curves = delta_r2star([e[inner] for e in tumour.echoes], tumour.te_s)
         reference = delta_r2star([e[inner] for e in white.echoes], white.te_s)
         late[name] = curves[..., -20:].mean(axis=-1) - 3 * reference[..., -20:].mean(axis=-1)
-    assert np.mean(late["no preload"] < 0) > 0.5  # T1 shortening wins at 60° without preload
-    assert np.mean(late["dual echo"] > 0) == 1  # two echoes see only T2*
-    assert np.percentile(late["low flip angle"], 2) < 0 < np.percentile(late["low flip angle"], 98)
+    assert np.mean(late["no-preload"] < 0) > 0.5  # T1 shortening wins at 60° without preload
+    assert np.mean(late["dual-echo"] > 0) == 1  # two echoes see only T2*
+    assert np.percentile(late["low-flip-angle"], 2) < 0 < np.percentile(late["low-flip-angle"], 98)
 
 
 def test_baseline_is_a_steady_state():

@@ -214,10 +214,10 @@ def test_a_protocol_that_no_scanner_runs_is_refused(arguments, message):
 
 
 def test_named_protocols():
-    assert DSC_PROTOCOLS["no preload"] == DscProtocol()
+    assert DSC_PROTOCOLS["no-preload"] == DscProtocol()
     assert DSC_PROTOCOLS["preload"].preload_dose > 0
-    assert DSC_PROTOCOLS["low flip angle"].flip_deg == 30
-    assert len(DSC_PROTOCOLS["dual echo"].te_s) == 2
+    assert DSC_PROTOCOLS["low-flip-angle"].flip_deg == 30
+    assert len(DSC_PROTOCOLS["dual-echo"].te_s) == 2
     assert json.loads(json.dumps(DscProtocol().as_json()))["te_s"] == [0.03]
 
 
