@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
 
 from HierSynthLib.errors import InputError
 from HierSynthLib.perfusion.aif import AIF_BY_HAND, Aif, AifError, Candidates, find_aif, given_aif, tissue_equivalent
@@ -32,9 +33,8 @@ from HierSynthLib.progress import Part, Reporter, Silent
 Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-# A bolus stands out of the noise of a voxel if its area is so many of the area's standard deviations (design value: of
-# voxels with noise only, 0.6 % are taken for perfused where the baseline has 12 frames).
-_VISIBLE_SD = 3.0
+# Share of voxels with noise only that may be taken for perfused (design value).
+_CHANCE = 0.01
 # After the first pass no signal is as low as this share of the baseline (design value).
 _NO_SIGNAL = 0.02
 _MOTION_SHARE = 0.7
@@ -244,7 +244,9 @@ class _Processing:
         frames, before = window.stop - window.start, baseline.stop - baseline.start
         area = measured.curves[:, window].sum(axis=1)
         spread = self._noise(measured) * np.float32(np.sqrt(frames + frames**2 / before))
-        return np.asarray(measured.usable & (area > _VISIBLE_SD * spread))
+        # Student's t, since the spread is estimated from the few frames of the baseline.
+        limit = np.float32(student.isf(_CHANCE, before - 1))
+        return np.asarray(measured.usable & (area > limit * spread))
 
     def _aif(
         self, measured: _Measured, brain_curve: NDArray[np.float64], voxels: NDArray[np.intp] | None
