@@ -5,10 +5,15 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 from HierSynthLib.phantom import write_phantom
 from HierSynthLib.synthesis.model import save_model
 from HierSynthLib.synthesis.networks import NetworkConfig, TwoStageNetwork
+
+# A slow machine must not fail a test, so no example has a time limit.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 TINY = NetworkConfig(slices=3, global_channels=(4, 6), local_channels=(4, 6), style=8, latent=2)
 

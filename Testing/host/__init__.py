@@ -170,10 +170,15 @@ class Host:
         """Between tests: no module, an empty scene, the default layout, no remembered errors."""
         for name in self.app.moduleManager().names():
             self.close_module(name)
+        self._remove_parameter_nodes()
         self.close_scene()
         self.app.layoutManager().setLayout(self._default_layout)
         self.app.settings().clear()
         self._delete_later()
+        self.watch_errors()
+
+    def watch_errors(self) -> None:
+        """From now on, remember what slots and observers raise."""
         # The command line's library puts one of its own there, after which errors in slots would go unnoticed.
         sys.excepthook = self._on_error
         self.errors.clear()
@@ -192,6 +197,12 @@ class Host:
         # Slicer emits the signal once in its life; here a module is loaded as often as a test asks for it.
         if self.app.receivers(SIGNAL("startupCompleted()")):
             self.app.startupCompleted.disconnect()
+
+    def _remove_parameter_nodes(self) -> None:
+        """Closing a scene keeps them, and every wrapper of an earlier test would write its defaults again."""
+        scene = self.app.mrmlScene()
+        while (node := scene.GetFirstNodeByClass("vtkMRMLScriptedModuleNode")) is not None:
+            scene.RemoveNode(node)
 
     def _delete_later(self) -> None:
         self.app.sendPostedEvents(None, QEvent.Type.DeferredDelete)

@@ -134,6 +134,8 @@ def shown_section(host: Any) -> Iterator[CompareCase]:
     yield case
     host.window.set_panel(None)
     case.section.cleanup()
+    # Its signals hold the section, and the section its parameters.
+    case.section.widget.deleteLater()
 
 
 def show_result(host: Any, case: CompareCase) -> None:

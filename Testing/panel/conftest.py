@@ -28,8 +28,8 @@ def host() -> Host:
 
 @pytest.fixture(autouse=True)
 def _fresh_application(host: Host) -> Iterator[None]:
-    """Every test begins without module and nodes, and fails if a slot or an observer has raised an error."""
-    host.reset()
+    """Every test leaves neither module nor nodes behind, and fails if a slot or an observer has raised an error."""
+    host.watch_errors()
     yield
     errors = list(host.errors)
     host.reset()
