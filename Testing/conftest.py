@@ -1,5 +1,7 @@
 """What several test files use: a small simulated patient and a small model with random weights."""
 
+import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +9,11 @@ import pytest
 import torch
 from hypothesis import settings
 
+from HierSynthLib.case import Case, Role
 from HierSynthLib.phantom import write_phantom
 from HierSynthLib.synthesis.model import save_model
 from HierSynthLib.synthesis.networks import NetworkConfig, TwoStageNetwork
+from HierSynthLib.volume import Volume, read_volume, write_volume
 
 # A slow machine must not fail a test, so no example has a time limit.
 settings.register_profile("untimed", deadline=None)
@@ -55,6 +59,29 @@ def small_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Case folder of a small simulated patient with a high-grade lesion; do not change it."""
     folder = tmp_path_factory.mktemp("phantom") / "case"
     write_phantom(folder, seed=3, grade="high", size="small")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def case_without_series(small_case: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small case without its DSC series, which takes most of the time of loading it; do not change it."""
+    folder = tmp_path_factory.mktemp("phantom without series") / "case"
+    folder.mkdir()
+    case = Case.read(small_case)
+    kept = [role for role in case.files if role not in (Role.DSC, Role.CBV_TRUE)]
+    files = {role: Path(shutil.copy(case.files[role], folder)) for role in kept}
+    units = {role: unit for role, unit in case.units.items() if role in kept}
+    dataclasses.replace(case, files=files, units=units).write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stripped_case(case_without_series: Path, small_case: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That case with the skull stripped from its T1: a synthesis takes half a second, as no brain has to be found."""
+    folder = tmp_path_factory.mktemp("stripped phantom") / "case"
+    shutil.copytree(case_without_series, folder)
+    t1, brain = read_volume(small_case / "T1.nii.gz"), read_volume(small_case / "brain_mask_true.nii.gz")
+    write_volume(Volume(t1.array * (brain.array > 0), t1.affine, t1.units), folder / "T1.nii.gz", overwrite=True)
     return folder
 
 

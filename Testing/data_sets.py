@@ -212,10 +212,14 @@ def write_series(folder: Path, array: NDArray, affine: NDArray[np.float64], **ta
     return folder
 
 
-def write_progression(folder: Path, patient: str, dates: list[str]) -> Path:
-    """Studies of one patient with the series of the collection, under folder names as TCIA's downloader makes them."""
+def write_progression(folder: Path, patient: str, studies: dict[str, int]) -> Path:
+    """Studies of one patient with the series of the collection, under folder names as TCIA's downloader makes them.
+
+    For each date, every how many slices of the phantom's grid are written.
+    """
     images = stripped()
-    for number, date in enumerate(dates):
+    for number, (date, spacing) in enumerate(studies.items()):
+        affine = images.affine @ np.diag([1, 1, spacing, 1])
         study, factor = generate_uid(), number + int(patient[-3:])
         for order, (description, array) in enumerate(
             (
@@ -232,5 +236,5 @@ def write_progression(folder: Path, patient: str, dates: list[str]) -> Path:
             values = array if description == "MaskTumor" else another(array, factor)
             place = folder / patient / f"{date}-NA-BRAIN-{study[-5:]}" / f"{order}.000000-{description}-{order:05d}"
             tags = {"PatientID": patient, "StudyInstanceUID": study, "StudyDate": date}
-            write_series(place, values, images.affine, SeriesDescription=description, **tags)
+            write_series(place, values[:, :, ::spacing], affine, SeriesDescription=description, **tags)
     return folder

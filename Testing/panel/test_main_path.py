@@ -23,9 +23,9 @@ def panel(host, installed_tiny_model):
 
 
 @pytest.fixture
-def finished(host, panel, small_case, monkeypatch):
-    """The panel after a run on the small case."""
-    open_case(host, panel, small_case, monkeypatch)
+def finished(host, panel, stripped_case, monkeypatch):
+    """The panel after a run on a small case."""
+    open_case(host, panel, stripped_case, monkeypatch)
     run_synthesis(host, panel)
     assert panel.run.state == RunState.DONE, panel.run.details()
     return panel
@@ -79,11 +79,11 @@ def test_the_case_is_loaded_where_its_files_say(host, panel, small_case, monkeyp
     assert parameters.simulated
 
 
-def test_the_segments_have_the_names_of_the_case(host, panel, small_case, monkeypatch):
-    open_case(host, panel, small_case, monkeypatch)
+def test_the_segments_have_the_names_of_the_case(host, panel, case_without_series, monkeypatch):
+    open_case(host, panel, case_without_series, monkeypatch)
     segmentation = panel.context.parameters.roi.GetSegmentation()
     names = {segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())}
-    labels = json.loads((small_case / "case.json").read_text())["labels"]
+    labels = json.loads((case_without_series / "case.json").read_text())["labels"]
     assert names == set(labels.values())
 
 

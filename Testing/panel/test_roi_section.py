@@ -160,11 +160,11 @@ def test_hotspots_are_suggested_moved_recorded_and_exported(host, panel, tmp_pat
     assert ui.stateLabel.text == "✓ Saved: patient_changes.csv, patient.csv"
 
 
-def test_a_reference_is_suggested_opposite_to_the_lesion(host, small_case, monkeypatch):
+def test_a_reference_is_suggested_opposite_to_the_lesion(host, case_without_series, monkeypatch):
     panel = host.open_module("HierSynth").panel
-    open_case(host, panel, small_case, monkeypatch)
+    open_case(host, panel, case_without_series, monkeypatch)
     ui, parameters = panel.roi.ui, panel.context.parameters
-    acquired = nibabel.load(small_case / "CBV_acquired.nii.gz")
+    acquired = nibabel.load(case_without_series / "CBV_acquired.nii.gz")
     cbv = np.asarray(acquired.dataobj, dtype=np.float32)
     parameters.synthetic = add_volume("CBV SYNTHETIC", cbv, acquired.affine, Map="synthetic", Synthetic="1")
     parameters.uncertainty = add_volume("CBV uncertainty", 0.5 * (cbv > 0), acquired.affine, Map="uncertainty")

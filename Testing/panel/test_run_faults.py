@@ -23,14 +23,27 @@ runpy.run_module('HierSynthLib.worker', run_name='__main__')
 
 
 @pytest.fixture
-def panel(host, installed_tiny_model, small_case, monkeypatch):
-    """The panel with a small case loaded and a small model chosen."""
+def empty_panel(host, installed_tiny_model):
+    """The panel with a small model chosen."""
     panel = host.open_module("HierSynth").panel
     host.choose(panel.run_section.ui.modelSelector, "tiny 1.0")
     host.choose(panel.run_section.ui.deviceSelector, "Processor (CPU)")
     host.click(panel.run_section.ui.registerCheckBox)
-    open_case(host, panel, small_case, monkeypatch)
     return panel
+
+
+@pytest.fixture
+def panel(host, empty_panel, case_without_series, monkeypatch):
+    """That panel with a small case loaded, whose brain takes some seconds to be found."""
+    open_case(host, empty_panel, case_without_series, monkeypatch)
+    return empty_panel
+
+
+@pytest.fixture
+def panel_of_brain(host, empty_panel, stripped_case, monkeypatch):
+    """The same for tests that wait for the end of a run: the T1 shows the brain alone."""
+    open_case(host, empty_panel, stripped_case, monkeypatch)
+    return empty_panel
 
 
 def assert_failed_in_place(panel, *words):
@@ -63,12 +76,12 @@ def use_python(host, panel, path):
     panel.run_section.ui.pythonPath.currentPath = str(path)
 
 
-def test_an_interpreter_that_does_not_exist(host, panel, tmp_path):
-    use_python(host, panel, tmp_path / "no-python")
-    run_synthesis(host, panel)
-    assert_failed_in_place(panel, "no-python")
-    use_python(host, panel, "")
-    assert_works_again(host, panel)
+def test_an_interpreter_that_does_not_exist(host, panel_of_brain, tmp_path):
+    use_python(host, panel_of_brain, tmp_path / "no-python")
+    run_synthesis(host, panel_of_brain)
+    assert_failed_in_place(panel_of_brain, "no-python")
+    use_python(host, panel_of_brain, "")
+    assert_works_again(host, panel_of_brain)
 
 
 def test_a_python_without_torch(host, panel, tmp_path):
@@ -93,14 +106,14 @@ def test_a_model_that_was_removed(host, panel, installed_tiny_model, tmp_path):
     assert_starts_again(host, panel)
 
 
-def test_a_model_that_was_tampered_with(host, panel, installed_tiny_model):
+def test_a_model_that_was_tampered_with(host, panel_of_brain, installed_tiny_model):
     weights = installed_tiny_model / "model.safetensors"
     good = weights.read_bytes()
     weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    run_synthesis(host, panel)
-    assert_failed_in_place(panel, "tiny")
+    run_synthesis(host, panel_of_brain)
+    assert_failed_in_place(panel_of_brain, "tiny")
     weights.write_bytes(good)
-    assert_works_again(host, panel)
+    assert_works_again(host, panel_of_brain)
 
 
 def test_a_device_that_is_not_there(host, panel):
@@ -139,7 +152,7 @@ def test_a_worker_that_is_killed(host, panel):
     os.kill(panel.context.link.pid, signal.SIGKILL)
     host.wait(lambda: not panel.run.busy, 20)
     assert_failed_in_place(panel)
-    assert_works_again(host, panel)
+    assert_starts_again(host, panel)
 
 
 def test_a_t1_that_is_deleted_during_the_run(host, panel):
@@ -154,7 +167,7 @@ def test_a_t1_that_is_deleted_during_the_run(host, panel):
     assert "FLAIR" not in panel.context.parameters.synthetic.GetName()
 
 
-def test_a_scene_that_is_closed_during_the_run(host, panel, small_case, monkeypatch, job_folders):
+def test_a_scene_that_is_closed_during_the_run(host, panel, case_without_series, monkeypatch, job_folders):
     import slicer
 
     host.click(panel.run_section.ui.runButton)
@@ -163,7 +176,7 @@ def test_a_scene_that_is_closed_during_the_run(host, panel, small_case, monkeypa
     assert not panel.run.busy
     host.wait(lambda: not list(job_folders.glob("hiersynth-job-*")), 10)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
-    open_case(host, panel, small_case, monkeypatch)
+    open_case(host, panel, case_without_series, monkeypatch)
     assert_starts_again(host, panel)
 
 

@@ -61,6 +61,7 @@ def maps(small_case, tmp_path_factory):
     folder = tmp_path_factory.mktemp("figure")
     model = write_tiny_model(folder / "models" / "tiny")
     inputs = {name: str(small_case / f"{name}.nii.gz") for name in ("T1", "T2", "FLAIR")}
+    inputs["brain_mask"] = str(small_case / "brain_mask_true.nii.gz")  # need not be found here
     Synthesizer().run(
         {"inputs": inputs, "output": str(folder / "maps"), "model": str(model), "device": "cpu", "register": False},
         Silent(),

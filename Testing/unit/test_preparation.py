@@ -38,15 +38,18 @@ def stored_as(volume, orientation):
     return Volume(np.asarray(image.dataobj), image.affine)
 
 
+T1 = signal()
+
+
 @pytest.fixture(scope="module")
 def plain():
-    return prepare({Role.T1: signal(), **BRAIN_MASK}, spacing_mm=(3, 3, 3))
+    return prepare({Role.T1: T1, **BRAIN_MASK}, spacing_mm=(3, 3, 3))
 
 
 @given(st.sampled_from(ORIENTATIONS))
 @settings(max_examples=48, deadline=None)
 def test_how_the_axes_are_stored_changes_nothing(plain, orientation):
-    volumes = {Role.T1: signal(), **BRAIN_MASK}
+    volumes = {Role.T1: T1, **BRAIN_MASK}
     turned_case = {role: stored_as(volume, orientation) for role, volume in volumes.items()}
     result = prepare(turned_case, spacing_mm=(3, 3, 3))
     np.testing.assert_allclose(result.affine, plain.affine, atol=1e-6)
@@ -109,12 +112,32 @@ def _outside():
     return np.linalg.norm(places(TILTED, SHAPE) / (66, 82, 62), axis=-1)
 
 
-def test_a_simulated_patient_end_to_end(small_case: Path):
+class Watching(Silent):
+    """Keeps what is reported; cancels at the first report of a stage."""
+
+    def __init__(self, stop_in=None):
+        super().__init__()
+        self.seen, self.stop_in = [], stop_in
+
+    def progress(self, stage, fraction):
+        self.seen.append((stage, fraction))
+        if stage == self.stop_in:
+            raise Cancelled
+
+
+@pytest.fixture(scope="module")
+def patient(small_case: Path):
+    """The simulated patient, prepared without a given mask, and what was reported meanwhile."""
     roles = (Role.T1, Role.T2, Role.FLAIR, Role.ADC)
     volumes = {role: read_volume(small_case / f"{role.value}.nii.gz") for role in roles}
+    reporter = Watching()
+    return prepare(volumes, spacing_mm=(3, 3, 3), reporter=reporter), reporter
+
+
+def test_a_simulated_patient_end_to_end(small_case: Path, patient):
+    roles = (Role.T1, Role.T2, Role.FLAIR, Role.ADC)
     transforms = json.loads((small_case / "case.json").read_text())["facts"]["transforms"]
-    reporter = Silent()
-    result = prepare(volumes, spacing_mm=(3, 3, 3), reporter=reporter)
+    result, reporter = patient
     assert set(result.sequences) == set(roles)
     points = places(result.affine, result.brain.shape)[result.brain][::50]
     for role in roles[1:]:
@@ -192,25 +215,13 @@ def test_bad_input_ends_in_one_line(volumes, words):
     assert "\n" not in str(caught.value)
 
 
-def test_progress_runs_forwards_and_cancelling_ends_it(small_case: Path):
-    volumes = {role: read_volume(small_case / f"{role.value}.nii.gz") for role in (Role.T1, Role.T2)}
-
-    class Watching(Silent):
-        def __init__(self, stop_in=None):
-            super().__init__()
-            self.seen, self.stop_in = [], stop_in
-
-        def progress(self, stage, fraction):
-            self.seen.append((stage, fraction))
-            if stage == self.stop_in:
-                raise Cancelled
-
-    watching = Watching()
-    prepare(volumes, spacing_mm=(3, 3, 3), reporter=watching)
+def test_progress_runs_forwards_and_cancelling_ends_it(small_case: Path, patient):
+    _, watching = patient
     assert list(dict.fromkeys(stage for stage, _ in watching.seen)) == ["brain mask", "registration", "resampling"]
     fractions = [fraction for _, fraction in watching.seen]
     assert fractions == sorted(fractions)
     assert (fractions[0], fractions[-1]) == (0, 1)
+    volumes = {role: read_volume(small_case / f"{role.value}.nii.gz") for role in (Role.T1, Role.T2)}
     mask = {Role.BRAIN: read_volume(small_case / "brain_mask_true.nii.gz")}
     for stage, more in (("brain mask", {}), ("registration", mask), ("resampling", mask)):
         stopping = Watching(stop_in=stage)

@@ -208,8 +208,8 @@ def test_bids_lesion_from_the_derivatives(tmp_path):
 
 def test_brain_tumor_progression_values(tmp_path):
     """DICOM series are found by their description; two dates of one patient belong together."""
-    data_sets.write_progression(tmp_path, "PGBM-001", ["19910101", "19900101"])
-    data_sets.write_progression(tmp_path, "PGBM-002", ["19900601"])
+    data_sets.write_progression(tmp_path, "PGBM-001", {"19910101": 8, "19900101": 1})
+    data_sets.write_progression(tmp_path, "PGBM-002", {"19900601": 8})
     (tmp_path / "LICENSE").write_text("not DICOM")
     cohort = read_cohort("brain-tumor-progression", tmp_path)
     assert [(s.id, s.patient) for s in cohort.subjects] == [
