@@ -1,5 +1,6 @@
 """What several test files use: a small simulated patient and a small model with random weights."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,17 @@ def settings_block(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def write_tiny_model(folder: Path, **changes: Any) -> Path:
-    """A complete model package with random weights in `folder`."""
+def write_tiny_model(folder: Path, trained_on: dict[str, Any] | None = None, **changes: Any) -> Path:
+    """A complete model package with random weights in `folder`; `trained_on` are the settings of its training."""
     torch.manual_seed(0)
     network = TwoStageNetwork(TINY)
     torch.nn.init.normal_(network.local_module.head.weight, std=0.1)
     folder.mkdir(parents=True)
     metadata = {"version": "1.0", "license": "Apache-2.0", "hiersynth": settings_block(**changes)}
-    save_model(folder, network, metadata, {"docs/README.md": "A model for tests.\n", "LICENSE": "Apache-2.0\n"})
+    documents: dict[str, str | bytes] = {"docs/README.md": "A model for tests.\n", "LICENSE": "Apache-2.0\n"}
+    if trained_on is not None:
+        documents["docs/training.json"] = json.dumps(trained_on)
+    save_model(folder, network, metadata, documents)
     return folder
 
 
