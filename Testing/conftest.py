@@ -1,13 +1,14 @@
 """What several test files use: a small simulated patient and a small model with random weights."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from HierSynthLib.case import Case, Role
 from HierSynthLib.phantom import write_phantom
@@ -15,8 +16,8 @@ from HierSynthLib.synthesis.model import save_model
 from HierSynthLib.synthesis.networks import NetworkConfig, TwoStageNetwork
 from HierSynthLib.volume import Volume, read_volume, write_volume
 
-# A slow machine must not fail a test, so no example has a time limit.
-settings.register_profile("untimed", deadline=None)
+# A slow machine must not fail a test, so neither an example nor its making has a time limit.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 TINY = NetworkConfig(slices=3, global_channels=(4, 6), local_channels=(4, 6), style=8, latent=2)
@@ -37,14 +38,17 @@ def settings_block(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def write_tiny_model(folder: Path, **changes: Any) -> Path:
-    """A complete model package with random weights in `folder`."""
+def write_tiny_model(folder: Path, trained_on: dict[str, Any] | None = None, **changes: Any) -> Path:
+    """A complete model package with random weights in `folder`; `trained_on` are the settings of its training."""
     torch.manual_seed(0)
     network = TwoStageNetwork(TINY)
     torch.nn.init.normal_(network.local_module.head.weight, std=0.1)
     folder.mkdir(parents=True)
     metadata = {"version": "1.0", "license": "Apache-2.0", "hiersynth": settings_block(**changes)}
-    save_model(folder, network, metadata, {"docs/README.md": "A model for tests.\n", "LICENSE": "Apache-2.0\n"})
+    documents: dict[str, str | bytes] = {"docs/README.md": "A model for tests.\n", "LICENSE": "Apache-2.0\n"}
+    if trained_on is not None:
+        documents["docs/training.json"] = json.dumps(trained_on)
+    save_model(folder, network, metadata, documents)
     return folder
 
 

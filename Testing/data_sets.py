@@ -164,13 +164,23 @@ def halved(array: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return means, affine
 
 
-def write_dsc(path: Path, te_s: float = 0.03, tr_s: float = 1.5, frames: int = 50, timing: bool = True) -> Path:
+def write_dsc(
+    path: Path,
+    te_s: float = 0.03,
+    tr_s: float = 1.5,
+    frames: int = 50,
+    timing: bool = True,
+    shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> Path:
     """A DSC series of the patient at 6 mm without noise: ΔR2* is a gamma-variate in proportion to the CBV.
+
+    With `shift_mm`, the patient has moved before it.
 
     The bolus is that of Rosen et al. (Magn Reson Med 14:249, 1990): (t − t0)³ exp(−(t − t0)/1.5 s).
     """
     images = stripped()
     cbv, affine = halved(images.CBV)
+    affine[:3, 3] += shift_mm
     late = np.maximum(np.arange(frames) * tr_s - 20.0, 0)
     bolus = late**3 * np.exp(-late / 1.5)
     drop = cbv[..., None] * (2.5 * bolus / bolus.max())

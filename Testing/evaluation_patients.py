@@ -10,8 +10,10 @@ from scipy import ndimage
 from HierSynthLib.case import REFERENCE_LABEL, SEQUENCES, Role
 from HierSynthLib.errors import InputError
 from HierSynthLib.volume import Volume
+from Training.datasets.settings import DataConfig
 from Training.evaluation.cases import LoadedCase, PlacedMap
 from Training.evaluation.predictor import Prediction
+from Training.evaluation.trained_on import TrainedOn
 
 SIDE, SPACING = 30, 2.0
 SHAPE = (SIDE, SIDE, SIDE)
@@ -50,10 +52,16 @@ class BallCase:
     lesion: bool = True
     fault: str = ""
     tissues: bool = False
+    person: str = ""
+    seed: int | None = None
 
     @property
     def id(self) -> str:
         return f"ball-{self.number}"
+
+    @property
+    def patient(self) -> str:
+        return self.person or self.id
 
     def key(self) -> str:
         return f"key-{self.id}-{self.grade}-{self.lesion}-{len(self.roles)}"
@@ -109,6 +117,7 @@ class BallModel:
     spacing_mm: tuple[float, float, float] = (SPACING,) * 3
     half_width: float | None = 0.5
     simulated_training: bool = True
+    trained_on: TrainedOn = field(default_factory=lambda: TrainedOn(DataConfig()))
     megabytes: float = 1.5
     truths: dict[int, np.ndarray] = field(default_factory=dict)
     calls: list[tuple[int, int]] = field(default_factory=list)
@@ -177,7 +186,7 @@ class BallModel:
         return values[tuple(cut)]
 
 
-def flat_descriptors(pictures, patch):
+def flat_descriptors(pictures, patch, offsets=None):
     """Mean and SD of patches half a patch apart: descriptors whose error can be computed by hand."""
     step = patch // 2
     windows = np.lib.stride_tricks.sliding_window_view(pictures, (patch, patch), axis=(1, 2))[:, ::step, ::step]

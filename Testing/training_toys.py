@@ -71,6 +71,8 @@ def toy_patient(number: int) -> Patient:
 class ToyObjective:
     """L1 of the whole map, and a second group that learns the mean of the map; remembers a running mean in a buffer."""
 
+    improves_map = True
+
     def __init__(self, name: str, network: nn.Module, extra: nn.Module, area: float, rate: float) -> None:
         self.name, self._area, self._rate = name, area, rate
         self._modules = {"network": network, "extra": extra}

@@ -34,7 +34,7 @@ class TargetConfig:
         split: "gaussian", or "none" for the ablation in which the global module learns the whole map.
     """
 
-    ceiling: float = setting(10.0, above=0)
+    ceiling: float = setting(10.0, above=0, most=1000)
     low_pass_mm: float = setting(3.0, above=0, most=50)
     split: Literal["gaussian", "none"] = "gaussian"
 
@@ -228,6 +228,9 @@ def _check(config: TrainingConfig, where: str) -> None:
             f"{where}: refiner_stage and network.refiner_channels belong together.",
             "Give both (e.g. refiner_channels: [16, 32]) or neither.",
         )
+    patches = config.losses.patches
+    if not patches or len(set(patches)) < len(patches):
+        raise InputError(f"{where}: losses: 'patches' needs different sizes, at least one.", "E.g. [8, 16].")
     if config.method == "hiersynth" and config.target.split == "none" and config.losses.low_pass_residual:
         raise InputError(
             f"{where}: target.split 'none' contradicts losses.low_pass_residual.", "Set low_pass_residual: 0."

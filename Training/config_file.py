@@ -30,11 +30,14 @@ def find_config(name: str | Path) -> Path:
         InputError: there is neither.
     """
     path = Path(name)
-    if path.is_file():
-        return path
-    shipped = SHIPPED / f"{path}.yaml" if path.suffix != ".yaml" else SHIPPED / path
-    if not path.is_absolute() and ".." not in path.parts and shipped.is_file():
-        return shipped
+    return path if path.is_file() else _shipped(path)
+
+
+def _shipped(name: Path) -> Path:
+    """The shipped configuration of that name."""
+    file = SHIPPED / f"{name}.yaml" if name.suffix != ".yaml" else SHIPPED / name
+    if not name.is_absolute() and ".." not in name.parts and file.is_file():
+        return file
     known = sorted(file.relative_to(SHIPPED).with_suffix("").as_posix() for file in SHIPPED.rglob("*.yaml"))
     near = difflib.get_close_matches(str(name).removesuffix(".yaml"), known, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else f"Give a YAML file, or one of: {', '.join(known)}."
@@ -42,9 +45,10 @@ def find_config(name: str | Path) -> Path:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The settings of a YAML file, laid over those of the file that its key `extends` names (relative to it).
+    """The settings of a YAML file, laid over those of the one that its key `extends` names.
 
-    Sections are merged key by key, lists are replaced.
+    That is a file, relative to the one that extends it, or else a shipped configuration, e.g. "upenn-gbm". Sections are
+    merged key by key, lists are replaced.
 
     Raises:
         InputError: a file cannot be read or is no YAML mapping, or the files extend one another in a circle.
@@ -64,11 +68,24 @@ def _chain(path: Path) -> list[dict[str, Any]]:
         if parent is None:
             return layers
         if not isinstance(parent, str):
-            raise InputError(f"{path}: extends: the name of a file expected, not {parent!r}.", "E.g. base.yaml.")
-        path = path.parent / parent
+            raise InputError(
+                f"{path}: extends: the name of a file expected, not {parent!r}.", "E.g. base.yaml, or upenn-gbm."
+            )
+        path = _extended(path, parent)
         if path.resolve() in seen or len(layers) >= LONGEST_CHAIN:
             raise InputError(f"{path}: the files extend one another in a circle.", "Remove one 'extends'.")
         seen.append(path.resolve())
+
+
+def _extended(path: Path, name: str) -> Path:
+    """The file that `path` extends."""
+    beside = path.parent / name
+    if beside.is_file():
+        return beside
+    try:
+        return _shipped(Path(name))
+    except InputError as error:
+        raise InputError(f"{path}: extends: {error.message}", error.hint) from error
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from HierSynthLib.fidelity.measures.agreement import correlation
 from HierSynthLib.fidelity.measures.ssim import ssim_map
 from HierSynthLib.progress import Part, Reporter, Silent
 from HierSynthLib.synthesis.model import WEIGHT_TYPES, LoadedModel, save_model
+from HierSynthLib.synthesis.package import LARGEST_SCALE
 from HierSynthLib.synthesis.pipeline import Maps, synthesise
 from Training.config import TrainingConfig
 from Training.datasets.loading import Patients
@@ -26,6 +27,12 @@ from Training.model_card import CardFacts, documents, package_metadata
 
 LARGEST_ROUNDING = 0.01
 """nrCBV by which storing the weights as float16 may change a map; where it does more, float32 is stored."""
+
+FEWEST_TO_CALIBRATE = 2
+"""Patients; the width of the intervals would otherwise be that of one person's errors, or of nobody's."""
+
+SMALLEST_SCALE = 0.001
+"""Of the uncertainty, which else would vanish; design value."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +85,10 @@ def export_package(
     for done, patient in enumerate(patients.calibration):
         reporter.progress("calibrating", done / total)
         quantiles.append(error_quantile(predict(model, patient, run.device), patient))
-    factor = interval_factor(quantiles)
-    for done, patient in enumerate(patients.test):
+    people = [patient.patient or patient.id for patient in patients.calibration]
+    factor, calibrated = interval_factor(per_person(people, quantiles), reporter)
+    tested = [patient for patient in patients.test if np.asarray(patient.target_mask).any()]
+    for done, patient in enumerate(tested):
         reporter.progress("measuring", (len(patients.calibration) + done) / total)
         scores.append(measure(predict(model, patient, run.device), patient, factor))
     facts = CardFacts(
@@ -89,7 +98,8 @@ def export_package(
         device=run.device,
         curve=run.curve,
         factor=factor,
-        summary=summarise(scores),
+        calibrated=calibrated,
+        summary=summarise([patient.patient or patient.id for patient in tested], scores),
         weights=weights,
         rounding=rounding,
     )
@@ -136,22 +146,54 @@ def predict(
 
 
 def error_quantile(maps: Maps, patient: Patient) -> float:
-    """The `INTERVAL` quantile of |error| / half-width over the voxels of a patient whose CBV is known."""
-    inside = patient.target_mask
+    """The `INTERVAL` quantile of |error| / half-width over the voxels whose CBV is known; NaN where there are none."""
+    inside = np.asarray(patient.target_mask)
+    if not inside.any():
+        return math.nan
     error = np.abs(maps.synthetic - patient.cbv)[inside]
-    return float(np.quantile(error / maps.uncertainty[inside], INTERVAL))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a half-width that is 0 gives no finite quantile
+        return float(np.quantile(error / maps.uncertainty[inside], INTERVAL))
 
 
-def interval_factor(quantiles: Sequence[float]) -> float:
+def interval_factor(quantiles: Sequence[float], reporter: Reporter) -> tuple[float, int]:
     """Factor on the uncertainty map that makes it cover the share `INTERVAL` of the errors of the calibration patients.
 
-    The mean of the patients' quantiles, so that each patient counts once; 1 where there are none. The scores are those
-    of split conformal prediction (Angelopoulos and Bates, "A gentle introduction to conformal prediction", 2021,
-    section 2.3), but voxels of one brain are not exchangeable, so coverage is not guaranteed: it is measured, on other
-    patients.
+    The mean of the patients' quantiles, so that each patient counts once. Voxels of one brain resemble each other and
+    there is no correction for the number of patients: coverage on other patients is measured, not guaranteed.
+
+    Args:
+        quantiles: one per patient; what is not finite is left out.
+        reporter: warned where the intervals are not calibrated, or the factor cannot be stored.
+
+    Returns:
+        The factor, rounded as it is stored and within what a package may hold, and on how many patients it rests: 1 and
+        0 where fewer than `FEWEST_TO_CALIBRATE` have a quantile.
     """
     known = [value for value in quantiles if math.isfinite(value) and value > 0]
-    return float(np.mean(known)) if known else 1.0
+    if len(known) < FEWEST_TO_CALIBRATE:
+        reporter.warning(
+            f"The uncertainty is not calibrated: {len(known)} calibration patient(s), at least {FEWEST_TO_CALIBRATE} "
+            f"are needed. The model card says so."
+        )
+        return 1.0, 0
+    wanted = float(f"{np.mean(known):.4g}")
+    factor = min(max(wanted, SMALLEST_SCALE), LARGEST_SCALE)
+    if factor != wanted:
+        reporter.warning(
+            f"The calibration asks for {wanted:g} times the predicted uncertainty; {factor:g} is stored. Coverage in "
+            f"the model card says what that means; the network's scale has not been learnt."
+        )
+    return factor, len(known)
+
+
+def per_person(people: Sequence[str], values: Sequence[float]) -> list[float]:
+    """Mean over the examinations of each person of what is finite; NaN where nothing is."""
+    return [_mean(values[n] for n, name in enumerate(people) if name == person) for person in dict.fromkeys(people)]
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return float(np.mean(known)) if known else math.nan
 
 
 def measure(maps: Maps, patient: Patient, factor: float) -> dict[str, float]:
@@ -196,9 +238,16 @@ def _lesion_ssim(final: np.ndarray, truth: np.ndarray, lesion: np.ndarray) -> fl
     return float(similarity[lesion[box]].mean())
 
 
-def summarise(scores: Sequence[dict[str, float]]) -> dict[str, str]:
-    """Mean ± SD over the patients of every measure, with the number of patients that have it."""
-    return {key: _mean_and_sd([score[key] for score in scores]) for key in (scores[0] if scores else ())}
+def summarise(people: Sequence[str], scores: Sequence[dict[str, float]]) -> dict[str, str]:
+    """Mean ± SD over the patients of every measure, with the number of patients that have it.
+
+    Args:
+        people: whose each examination is; several of one person are averaged first.
+        scores: of each examination, see `measure`.
+    """
+    return {
+        key: _mean_and_sd(per_person(people, [score[key] for score in scores])) for key in (scores[0] if scores else ())
+    }
 
 
 def _mean_and_sd(values: Sequence[float]) -> str:

@@ -59,6 +59,7 @@ class CardFacts:
         device: where they computed.
         curve: figure of the course of the training.
         factor: of the calibration.
+        calibrated: patients that it rests on; 0 where the uncertainty is not calibrated.
         summary: measures of the test patients in words.
         weights: type in which they are stored.
         rounding: by how many nrCBV that changes a map at most; None where nothing is rounded.
@@ -70,6 +71,7 @@ class CardFacts:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     curve: Path | None = None
     factor: float = 1.0
+    calibrated: int = 0
     summary: dict[str, str] = field(default_factory=dict)
     weights: str = "float32"
     rounding: float | None = None
@@ -124,10 +126,12 @@ def package_metadata(
             "slice_step": config.slice_step,
             "ceiling": config.target.ceiling,
             "interval": INTERVAL,
-            "uncertainty_scale": round(facts.factor, 4),
+            "uncertainty_scale": facts.factor,
+            "calibration_patients": facts.calibrated,
             "simulated_training": patients.simulated,
             "preparation": PREPARATION_VERSION,
-        },
+        }
+        | ({"division": patients.division} if patients.division else {}),
     }
 
 
@@ -192,15 +196,13 @@ def model_card(network: nn.Module, config: TrainingConfig, patients: Patients, f
 {curve}
 ## Uncertainty
 
-The map is the half-width of the {INTERVAL:.0%} interval of a Laplace distribution whose scale the network predicts,
-times {facts.factor:.3f}: the mean over {len(patients.calibration)} calibration patients of the {INTERVAL:.0%} quantile
-of |error| / half-width (split conformal scores; voxels of a brain are not exchangeable, so coverage is measured below,
-on other patients, and not guaranteed).
+{_uncertainty(facts)}
 
 ## Test patients ({heading})
 
-Per patient, then mean ± SD over patients. SSIM: Gaussian window σ = 1.5 voxels in three dimensions, data range nrCBV
-0–6, the SSIM map averaged inside the lesion. CCC: Lin's concordance correlation.
+Per patient (examinations of one patient are averaged), then mean ± SD over patients. SSIM: Gaussian window σ = 1.5
+voxels in three dimensions, data range nrCBV 0–6, the SSIM map averaged inside the lesion. CCC: Lin's concordance
+correlation.
 
 | measure | value |
 |---|---|
@@ -213,6 +215,23 @@ Per patient, then mean ± SD over patients. SSIM: Gaussian window σ = 1.5 voxel
 - Synthesis cannot show perfusion that leaves no trace in the sequences given.
 - {_limit_of_data(patients)}
 """
+
+
+def _uncertainty(facts: CardFacts) -> str:
+    map_is = (
+        f"The map is the half-width of the {INTERVAL:.0%} interval of a Laplace distribution whose scale the network "
+        "predicts"
+    )
+    if not facts.calibrated:
+        return (
+            f"**Not calibrated:** there were too few calibration patients. {map_is}, as it is: do not rely on its "
+            "covering that share of the errors."
+        )
+    return (
+        f"{map_is}, times {facts.factor:.4g}: the mean over {facts.calibrated} calibration patients of the "
+        f"{INTERVAL:.0%} quantile of |error| / half-width. Voxels of a brain resemble each other and the patients are "
+        "few, so coverage is not guaranteed; it is measured below, on other patients."
+    )
 
 
 def data_statement(patients: Patients) -> str:

@@ -13,7 +13,7 @@ from HierSynthLib.synthesis.networks import parameter_count
 from Training.config import TrainingConfig
 from Training.datasets.report import report_data
 from Training.objectives import stages
-from Training.train import make_network
+from Training.train import CACHE, DIVISION, make_network
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,21 @@ class RunPlan:
     errors: list[str]
 
 
-def describe_plan(config: TrainingConfig, cache: Path, workers: int, reporter: Reporter) -> RunPlan:
+def describe_plan(config: TrainingConfig, out: Path, cache: Path | None, workers: int, reporter: Reporter) -> RunPlan:
     """Look at the data and at the stages; nothing is trained.
 
     Args:
         config: the settings.
-        cache: folder of the prepared patients; what was found and the division are kept there.
+        out: folder of the run, whose own division comes first.
+        cache: folder of the prepared patients, None for that of the run; what was found and the division are kept
+            there.
         workers: processes that look at the data.
         reporter: told about progress and warnings.
 
     Raises:
         InputError: the data set cannot be read at all.
     """
-    report = report_data(config, cache, workers, reporter=reporter)
+    report = report_data(config, cache or out / CACHE, workers, reporter=reporter, splits=out / DIVISION)
     network = make_network(config, torch.device("cpu"))
     count = parameter_count(network)
     rows: list[dict[str, Any]] = []

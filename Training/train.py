@@ -18,7 +18,8 @@ from HierSynthLib.synthesis.architectures import build
 from Training.config import TrainingConfig, settings_of
 from Training.datasets.loading import Patients, load_patients
 from Training.datasets.sampler import SliceSampler
-from Training.engine.checkpoint import CheckpointStore
+from Training.datasets.splits import text_of
+from Training.engine.checkpoint import Checkpoint, CheckpointStore
 from Training.engine.distributed import World, processes
 from Training.engine.interrupts import interruptible
 from Training.engine.loop import Trainer
@@ -28,8 +29,8 @@ from Training.engine.validation import Validator, model_settings
 from Training.export import RunFacts, export_package
 from Training.objectives import stages
 
-CACHE, CHECKPOINTS, SETTINGS = "cache", "checkpoints", "training.json"
-_OF_A_RUN = (CHECKPOINTS, METRICS, EVENTS, CURVE, SETTINGS)
+CACHE, CHECKPOINTS, SETTINGS, DIVISION = "cache", "checkpoints", "training.json", "splits.json"
+_OF_A_RUN = (CHECKPOINTS, METRICS, EVENTS, CURVE, SETTINGS, DIVISION)
 
 
 def train(
@@ -64,7 +65,7 @@ def train(
 
     Raises:
         OutputError: the package exists already (it is never replaced), or something cannot be written.
-        InputError: the data cannot be used, or the checkpoints there are those of another run.
+        InputError: the data cannot be used, or the checkpoints there are those of another run or of other data.
         TrainingDivergedError: the loss became NaN or infinite; the last good checkpoint stays.
         DeviceError: there is no such device.
         Cancelled: asked to stop; a checkpoint was written, from which the same command goes on.
@@ -73,12 +74,10 @@ def train(
     if package.exists():
         raise OutputError(f"{package} exists already.", "Move it away, or name another folder with --out.")
     with processes(device) as world, interruptible((reporter if world.first else None) or Silent()) as told:
-        store = CheckpointStore(out / CHECKPOINTS, config, config.keep)
-        if world.first:
-            if not resume:
-                _set_aside(out)
-            store.clean()
-        patients = _patients(config, cache or out / CACHE, workers, world, Part(told, 0.0, 0.05))
+        if world.first and not resume:
+            _set_aside(out)
+        patients = _patients(config, out, cache or out / CACHE, workers, not resume, world, Part(told, 0.0, 0.05))
+        store = CheckpointStore(out / CHECKPOINTS, config, config.keep, patients.members())
         network, facts = _run(config, out, patients, store, world, Part(told, 0.05, 0.95))
         if world.first:
             run = RunFacts(command, draw_curve(out), facts, world.size, world.device)
@@ -95,8 +94,7 @@ def _run(
     network = make_network(config, world.device)
     sampler = SliceSampler(patients.train, config, int(network.stride), config.seed)  # type: ignore[arg-type]
     settings = model_settings(config, simulated=patients.simulated)
-    checkpoint = store.latest(reporter)
-    world.wait()
+    checkpoint = _latest(store, world, reporter)
     plan = stages(config, network, sampler.area)
     validator = Validator(patients.validation, config, settings)
     with contextlib.ExitStack() as stack:
@@ -104,6 +102,8 @@ def _run(
         monitor = None
         if world.first:
             write_text_atomically(out / SETTINGS, json.dumps(settings_of(config), indent=2) + "\n", overwrite=True)
+            if patients.division_file:
+                write_text_atomically(out / DIVISION, text_of(patients.division_file), overwrite=True)
             total = int(checkpoint.record["total"]) if checkpoint else 0
             monitor = stack.enter_context(contextlib.closing(Monitor(out, total, config.tensorboard, reporter)))
         trainer = Trainer(config, network, plan, sampler, validator, store, monitor, world, reporter)
@@ -142,8 +142,22 @@ def _set_aside(out: Path) -> None:
         path.rename(target / path.name)
 
 
-def _patients(config: TrainingConfig, cache: Path, workers: int, world: World, reporter: Reporter) -> Patients:
-    """The first process prepares what is missing, then the others read it."""
-    patients = load_patients(config, cache, workers, reporter=reporter) if world.first else None
+def _latest(store: CheckpointStore, world: World, reporter: Reporter) -> Checkpoint | None:
+    """The newest checkpoint; the first process sets damaged ones aside before the others look."""
+    found = None
+    if world.first:
+        store.clean()
+        found = store.latest(reporter)
     world.wait()
-    return patients or load_patients(config, cache, workers, reporter=reporter)
+    return found if world.first else store.latest(reporter)
+
+
+def _patients(
+    config: TrainingConfig, out: Path, cache: Path, workers: int, retry: bool, world: World, reporter: Reporter
+) -> Patients:
+    """The first process prepares what is missing and decides who is left out, then the others read it."""
+    patients, own = None, out / DIVISION
+    if world.first:
+        patients = load_patients(config, cache, workers, reporter=reporter, splits=own, retry=retry)
+    world.wait()
+    return patients or load_patients(config, cache, workers, reporter=reporter, splits=own, make=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from HierSynthLib.commands.jobs import interrupts
-from HierSynthLib.commands.options import Debug, Device, DeviceOption, Grade, Json
+from HierSynthLib.commands.options import Debug, Device, DeviceOption, Json
 from HierSynthLib.commands.results import print_result, require_writable
 from HierSynthLib.commands.terminal import Display
 from HierSynthLib.errors import Cancelled, InputError
@@ -18,7 +18,8 @@ from HierSynthLib.errors import Cancelled, InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from Training.evaluation.cases import CaseSource
+    from Training.evaluation.cases import Chosen
+    from Training.evaluation.predictor import Method
 
 TITLE = "evaluate"
 
@@ -61,6 +62,13 @@ def evaluate(
     reference: Annotated[
         str | None, typer.Option(metavar="NAME", help="Model that the others are compared with, patient by patient.")
     ] = None,
+    texture_reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Model that descriptors are compared with: one that was trained with the texture terms, too.",
+        ),
+    ] = None,
     target: Annotated[
         Target, typer.Option(help="CBV map to compare with; auto: true where there, else acquired.")
     ] = Target.AUTO,
@@ -70,16 +78,35 @@ def evaluate(
     splits: Annotated[
         Path | None, typer.Option(metavar="FILE", help="With --data: division of the patients that the training made.")
     ] = None,
-    split: Annotated[str, typer.Option(help="With --data: train, validation, calibration, test or all.")] = "test",
+    split: Annotated[
+        str, typer.Option(help="With --data or --split-of: train, validation, calibration, test; or all.")
+    ] = "test",
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --data: settings of the training, instead of those in the models."),
+    ] = None,
+    fold: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="With --data: fold of a cross-validation, from 0. [that of the models]"),
+    ] = None,
     phantoms: Annotated[int, typer.Option(min=0, help="Evaluate on so many phantoms, made on the fly.")] = 0,
-    first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first phantom.")] = 9_000_000,
-    spacing: Annotated[float, typer.Option(help="Voxel size of the phantoms, mm.")] = 2.0,
+    split_of: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Phantoms that this model's training has kept apart: its seeds and grades."),
+    ] = None,
+    first_seed: Annotated[int | None, typer.Option(min=0, help="Seed of the first phantom. [9000000]")] = None,
+    spacing: Annotated[
+        float | None, typer.Option(metavar="MM", help="Voxel size of the phantoms. [the finest of the models']")
+    ] = None,
     phantom_grades: Annotated[
-        str, typer.Option(metavar="high,low,…", help="Grades of the phantoms, in turn.")
-    ] = "high,low",
+        str | None, typer.Option(metavar="high,low,…", help="Grades of the phantoms, in turn. [high,low]")
+    ] = None,
     moved: Annotated[
         bool,
         typer.Option("--moved", help="Phantoms move between the sequences, and their brain mask has to be found."),
+    ] = False,
+    thin: Annotated[
+        bool, typer.Option("--thin", help="No phantom has thick slices; otherwise three of ten do, as in training.")
     ] = False,
     grid: Annotated[
         float | None, typer.Option(metavar="MM", help="Voxel size of the measurement. [the finest of the models']")
@@ -108,8 +135,10 @@ def evaluate(
     from HierSynthLib.fidelity.cohort.cohort import high_or_low, read_grades
     from HierSynthLib.synthesis.device import choose_device
     from Training.evaluation.evaluate import evaluate as run
+    from Training.evaluation.phantom_choice import PhantomOptions, choose_phantoms
     from Training.evaluation.predictor import open_methods
     from Training.evaluation.settings import EvaluationSettings
+    from Training.evaluation.trained_on import require_unseen
 
     settings = EvaluationSettings(
         target=str(target),
@@ -123,32 +152,36 @@ def evaluate(
     )
     require_writable(out)
     methods = open_methods(model, choose_device(str(device)))
-    made = _phantoms(phantoms, first_seed, spacing, phantom_grades, moved)
-    found, excluded = _data_set(data, cases or [], splits, split) if data else _folders(cases or [])
-    found += made
+    wanted = PhantomOptions(phantoms, split_of, split, first_seed, spacing, phantom_grades, moved, thin)
+    made, drawn = choose_phantoms(wanted, methods)
+    chosen = _data_set(data, cases or [], methods, splits, split, config, fold) if data else _folders(cases or [])
+    found = [*chosen.cases, *made]
+    told = [*chosen.warnings, *require_unseen(methods, found, chosen.division, split)]
     given = {case: high_or_low(grade) or "" for case, grade in (read_grades(grades) if grades else {}).items()}
     command = {
         "models": [f"{each.name}: {', '.join(model.title for model in each.trainings)}" for each in methods],
         "reference": reference,
-        "phantoms": phantoms,
-        **(
-            {"first seed": first_seed, "spacing": spacing, "grades": phantom_grades, "moved": moved} if phantoms else {}
-        ),
-        **({"data": data, "split": split} if data else {}),
+        "texture reference": texture_reference,
+        **drawn,
+        **chosen.command,
         "cases": len(found),
         "device": str(device),
     }
     start = time.monotonic()
     with interrupts() as pressed, Display(TITLE) as display:
+        for warning in told:
+            display.warning(warning)
         result = run(
             found,
             methods,
             out,
             settings,
             reference=reference,
+            texture_reference=texture_reference,
             grades=given,
             with_grading=grading,
-            excluded=excluded,
+            excluded=chosen.excluded,
+            warnings=told,
             command=command,
             reporter=_Stopping(display, pressed),
         )
@@ -189,38 +222,33 @@ def _require_training() -> None:
         ) from error
 
 
-def _phantoms(count: int, first_seed: int, spacing: float, grades: str, moved: bool) -> list[CaseSource]:
-    from Training.evaluation.cases import phantoms
-
-    named = [grade.strip() for grade in grades.split(",") if grade.strip()]
-    if not named or not set(named) <= set(Grade):
-        raise InputError(f"--phantom-grades {grades!r} is not known.", "Give a list of high, low and none.")
-    if not 0.8 <= spacing <= 6:
-        raise InputError(f"--spacing {spacing:g} is out of range.", "Choose 0.8 to 6 mm.")
-    return [*phantoms(count, first_seed, spacing, named, moved)]
-
-
-def _folders(folders: list[Path]) -> tuple[list[CaseSource], list[dict[str, str]]]:
+def _folders(folders: list[Path]) -> Chosen:
     """The cases that are named, and those that cannot be read."""
     from HierSynthLib.commands.cohort import find_cases
-    from Training.evaluation.cases import open_folders
+    from Training.evaluation.cases import Chosen, open_folders
 
     missing = [folder for folder in folders if not folder.exists()]
     if missing:
         raise InputError(f"{missing[0]} does not exist.", "Check the name of the case folder.")
     opened, excluded = open_folders([case for folder in folders for case in find_cases(folder) or [folder]])
-    return [*opened], excluded
+    return Chosen(opened, excluded)
 
 
 def _data_set(
-    name: str, folders: list[Path], splits: Path | None, split: str
-) -> tuple[list[CaseSource], list[dict[str, str]]]:
+    name: str,
+    folders: list[Path],
+    methods: Sequence[Method],
+    splits: Path | None,
+    split: str,
+    config: Path | None,
+    fold: int | None,
+) -> Chosen:
     from Training.evaluation.dataset_cases import dataset_cases
+    from Training.evaluation.trained_on import data_settings
 
     if len(folders) != 1:
         raise InputError("--data needs one folder, that of the data set.", "Write: evaluate FOLDER --data NAME …")
-    found, excluded = dataset_cases(name, folders[0], splits, split)
-    return [*found], excluded
+    return dataset_cases(data_settings(name, folders[0], methods, config, fold), splits, split)
 
 
 def _sentences(result: Mapping[str, Any]) -> list[str]:
@@ -232,5 +260,7 @@ def _sentences(result: Mapping[str, Any]) -> list[str]:
 
 
 def _end(result: Mapping[str, Any], seconds: float) -> str:
-    words = f"{len(result['patients'])} patients evaluated in {seconds:.1f} s. {result['statement']}"
+    from Training.evaluation.markdown import people
+
+    words = f"{people(result)} evaluated in {seconds:.1f} s. {result['statement']}"
     return f"{words} {result['simulated_statement']}".strip()

@@ -36,6 +36,10 @@ def synthesize(
         Sequence | None, typer.Option(help="Sequence on whose grid the maps lie; T1, or the first there is.")
     ] = None,
     register: Annotated[bool, typer.Option("--register/--no-register", help="Register to the reference.")] = True,
+    refine_seed: Annotated[
+        int | None,
+        typer.Option(metavar="SEED", help="Let the model's refiner draw texture: plausible, not this patient's."),
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -46,6 +50,8 @@ def synthesize(
         raise InputError("Both a case folder and image files are given.", "Give one or the other.")
     described = {"inputs": given} if case is None else case_parameters(case)
     parameters = described | synthesis_parameters(out, model, device) | {"register": register}
+    if refine_seed is not None:
+        parameters["refine_seed"] = refine_seed
     if reference is not None:
         parameters["reference"] = reference
     check_parameters(parameters)

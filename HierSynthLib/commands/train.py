@@ -50,7 +50,7 @@ def train(
     settings = read_config(config, changes)
     require_writable(out)
     if dry_run:
-        _print_plan(settings, cache or out / "cache", workers, json=json)
+        _print_plan(settings, out, cache, workers, json=json)
         return
     from Training.train import train as run
 
@@ -103,12 +103,12 @@ def _without_places(arguments: list[str]) -> list[str]:
     return result
 
 
-def _print_plan(settings: "TrainingConfig", cache: Path, workers: int, *, json: bool) -> None:
+def _print_plan(settings: "TrainingConfig", out: Path, cache: Path | None, workers: int, *, json: bool) -> None:
     """Say what would be done, and what is wrong with the data."""
     from Training.plan import describe_plan
 
     with Display("data report") as display:
-        plan = describe_plan(settings, cache, workers, display)
+        plan = describe_plan(settings, out, cache, workers, display)
     print_result(plan.fields, plan.lines, json=json)
     if plan.errors:
         raise InputError(f"The data cannot be trained on: {plan.errors[0]}", "See the report above.")

@@ -102,16 +102,19 @@ def read_note(path: Path) -> NiftiNote:
     Raises:
         InputError: missing, truncated, damaged or no NIfTI file.
     """
-    try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if zipped else path.open("rb") as file:
-            header, _ = _header(file.read(_NIFTI2.itemsize), path)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read.", EXPORT_AGAIN) from error
+    header = _header_alone(path)
     step = float(header["pixdim"][4]) * _SECONDS_PER_UNIT.get(int(header["xyzt_units"]) & 56, 0.0)
     description = bytes(header["descrip"]).split(b"\0")[0].decode("utf-8", errors="replace")
     return NiftiNote(description, float(f"{step:.6g}") if np.isfinite(step) and step > 0 else None)
+
+
+def read_shape(path: Path) -> tuple[int, ...]:
+    """Number of voxels and frames of a NIfTI file, from its header alone.
+
+    Raises:
+        InputError: missing, truncated, damaged or no NIfTI file.
+    """
+    return _shape(_header_alone(path), path)
 
 
 def write(
@@ -144,6 +147,16 @@ def write(
             file.write(compressor.compress(piece) if compressor else piece)
         if compressor:
             file.write(compressor.flush())
+
+
+def _header_alone(path: Path) -> np.void:
+    try:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if zipped else path.open("rb") as file:
+            return _header(file.read(_NIFTI2.itemsize), path)[0]
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} cannot be read.", EXPORT_AGAIN) from error
 
 
 def _header(data: bytes, path: Path) -> tuple[np.void, _Order]:

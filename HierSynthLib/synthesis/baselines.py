@@ -56,7 +56,7 @@ class UNet(nn.Module):
             from monai.networks.nets.basic_unet import BasicUNet
         except ImportError as error:
             raise ModelError(
-                "This model is a U-Net of MONAI, which is not installed.", 'Run: pip install "hiersynth[training]".'
+                "This model is a U-Net of MONAI, which is not installed.", 'Run: pip install "HierSynthLib[training]".'
             ) from error
         self.unet = BasicUNet(spatial_dims=2, in_channels=config.inputs, out_channels=2, features=config.features)
 

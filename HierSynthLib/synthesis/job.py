@@ -20,7 +20,7 @@ from HierSynthLib.progress import Part, Reporter
 from HierSynthLib.synthesis.device import choose_device, describe_device
 from HierSynthLib.synthesis.model import LoadedModel, load_model
 from HierSynthLib.synthesis.package import find_model, verify_model
-from HierSynthLib.synthesis.pipeline import Maps, synthesise
+from HierSynthLib.synthesis.pipeline import Maps, require_refiner, synthesise
 from HierSynthLib.synthesis.provenance import describe_run
 from HierSynthLib.synthesis.request import SynthesisRequest
 from HierSynthLib.volume import Volume, write_volume
@@ -68,6 +68,8 @@ class Synthesizer:
             with _timed(seconds, "loading model"):
                 device = choose_device(request.device)
                 model = self._load(request.model)
+                if request.refine_seed is not None:
+                    require_refiner(model)
             noted.progress("reading", 0.02)
             with _timed(seconds, "reading"):
                 volumes = _read(request, model, noted)
@@ -83,7 +85,14 @@ class Synthesizer:
                 )
             _warn_of_mask(prepared, noted)
             with _timed(seconds, "synthesis"):
-                maps = synthesise(prepared.sequences, prepared.brain, model, device, Part(noted, 0.45, 0.9))
+                maps = synthesise(
+                    prepared.sequences,
+                    prepared.brain,
+                    model,
+                    device,
+                    Part(noted, 0.45, 0.9),
+                    refine_seed=request.refine_seed,
+                )
             with _timed(seconds, "writing"):
                 names = _write(folder, maps, prepared, volumes[reference], request, Part(noted, 0.9, 1.0))
             assert model.info is not None  # load_model always fills it  # noqa: S101
@@ -95,6 +104,7 @@ class Synthesizer:
                 model=model.info,
                 device=describe_device(maps.device),
                 interval=maps.interval,
+                refine_seed=request.refine_seed,
                 files=names,
                 seconds=seconds | {f"preparation: {stage}": value for stage, value in prepared.seconds.items()},
                 warnings=noted.warnings,
@@ -165,6 +175,8 @@ def _first(volumes: Mapping[Role, Volume]) -> Role:
 def _warn(request: SynthesisRequest, reference: Role, model: LoadedModel, reporter: Reporter) -> None:
     if request.reference is None and reference != SEQUENCES[0]:
         reporter.warning(f"T1 is missing: the maps lie on the grid of {reference}.")
+    if request.refine_seed is not None:
+        reporter.warning("The refiner has added texture that is plausible, but not this patient's.")
     if model.settings.simulated_training and not request.case.simulated:
         reporter.warning(
             "The model has only seen simulated brains: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -14,15 +15,18 @@ from HierSynthLib.synthesis.layers import ResidualBlock, activate, convolution, 
 class LocalModule(nn.Module):
     """Residual U-Net on the sequences, the global map and the global map's Haar details.
 
-    Its last layer starts at zero: an untrained local module leaves the global map unchanged.
+    A blank last layer starts at zero: an untrained local module leaves the global map unchanged, which suits a stage of
+    its own. Where both modules learn together from the start it only costs steps, because nothing before the last layer
+    learns until that has grown.
 
     Args:
         inputs: channels of the sequence stack.
         channels: features per level, full resolution first.
         context: number of the global module's features that it reads at half resolution; 0 for none.
+        blank: whether the last layer starts at zero.
     """
 
-    def __init__(self, inputs: int, channels: Sequence[int], context: int = 0) -> None:
+    def __init__(self, inputs: int, channels: Sequence[int], context: int = 0, blank: bool = True) -> None:
         super().__init__()
         self.stem = convolution(inputs + 1, channels[0])
         downs = [convolution(a, b, stride=2) for a, b in pairwise(channels)]
@@ -34,7 +38,10 @@ class LocalModule(nn.Module):
         self.merge = nn.ModuleList(convolution(c + f, f) for c, f in zip(coarser, finer, strict=True))
         self.decoder = nn.ModuleList(ResidualBlock(f) for f in finer)
         self.head = nn.Conv2d(channels[0], 2, 1)
-        nn.init.zeros_(self.head.weight)
+        if blank:
+            nn.init.zeros_(self.head.weight)
+        else:
+            nn.init.normal_(self.head.weight, std=1 / math.sqrt(channels[0]))
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
         if context:
             self.context = convolution(context, channels[1], kernel=1)
@@ -50,7 +57,7 @@ class LocalModule(nn.Module):
         Args:
             x: (B, inputs, H, W), H and W multiples of `stride`.
             global_map: (B, 1, H, W); detach it to keep the global module fixed.
-            context: (B, context, H/2, W/2) features of the global module, detached as well; None if there are none.
+            context: (B, context, H/2, W/2) features of the global module; None if there are none.
 
         Returns:
             residual (B, 1, H, W) and log b (B, 1, H, W), b the Laplace scale of the error of global_map + residual.

@@ -26,6 +26,8 @@ class NetworkConfig(InputOptions):
         latent: length of the random vector z.
         spatial_dims: 2; kept in the format so that a 3-D network needs no new one.
         context: whether the local module also reads the features from which the global module makes its map.
+        coupled: whether the loss of the whole map trains the global module, too, through its map and `context`; if not,
+            the gradient of the residual stops there. It changes training only.
         refiner_channels: features per level of the rectified-flow refiner, finest first; empty: there is none.
     """
 
@@ -35,6 +37,7 @@ class NetworkConfig(InputOptions):
     latent: int = 16
     spatial_dims: int = 2
     context: bool = False
+    coupled: bool = False
     refiner_channels: tuple[int, ...] = ()
 
     @staticmethod
@@ -105,7 +108,7 @@ class TwoStageNetwork(nn.Module):
         self.config = config
         self.global_module = GlobalModule(config.inputs, config.global_channels, config.style, config.latent)
         context = config.global_channels[0] if config.context else 0
-        self.local_module = LocalModule(config.inputs, config.local_channels, context)
+        self.local_module = LocalModule(config.inputs, config.local_channels, context, blank=not config.coupled)
         if config.refiner_channels:
             self.refiner = Refiner(config.inputs, config.refiner_channels)
 
@@ -116,7 +119,7 @@ class TwoStageNetwork(nn.Module):
         return lcm(self.global_module.stride, self.local_module.stride, refiner)
 
     def forward(self, x: Tensor, z: Tensor | None = None, generator: torch.Generator | None = None) -> Synthesis:
-        """(B, `config.inputs`, H, W) → Synthesis. Gradients of the residual do not reach the global module."""
+        """(B, `config.inputs`, H, W) → Synthesis. Unless `coupled`, the residual trains the local module only."""
         skips, pooled = self.global_module.encode(x)
         w = self.global_module.style(pooled, z)
         global_map, features = self.global_module.synthesise_with_features(skips, w, generator)
@@ -124,7 +127,10 @@ class TwoStageNetwork(nn.Module):
 
     def with_residual(self, x: Tensor, global_map: Tensor, features: Tensor) -> Synthesis:
         """Add the residual to a global map (B, 1, H, W), given the features that it was made from."""
-        context = features.detach() if self.config.context else None
+        context = None
+        if self.config.context:
+            context = features if self.config.coupled else features.detach()
+        # The map itself is never an input with gradient: it would learn to be a message instead of a base.
         residual, log_scale = self.local_module(x, global_map.detach(), context)
         return Synthesis(global_map, residual, log_scale)
 

@@ -32,6 +32,9 @@ WEIGHTS = "model.safetensors"
 CHECKSUMS = "SHA256SUMS"
 DEFAULT_MODEL = "hiersynth-demo"
 
+LARGEST_SCALE = 100.0
+"""Of `ModelSettings.uncertainty_scale`; a network whose scale is further off has not learnt it."""
+
 REINSTALL = "Install the model again from its source."
 
 
@@ -93,7 +96,7 @@ class ModelSettings:
             "slice_step": 1 <= settings.slice_step <= 20,
             "ceiling": 0 < settings.ceiling <= 1000,
             "interval": 0 < settings.interval < 1,
-            "uncertainty_scale": 0 < settings.uncertainty_scale <= 100,
+            "uncertainty_scale": 0 < settings.uncertainty_scale <= LARGEST_SCALE,
         }
         for name, good in plausible.items():
             if not good:

@@ -11,11 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from HierSynthLib.case import Role
-from HierSynthLib.errors import DeviceError
+from HierSynthLib.errors import DeviceError, InputError
 from HierSynthLib.progress import Reporter
 from HierSynthLib.synthesis.device import batch_size, deterministic, is_out_of_memory, precision
 from HierSynthLib.synthesis.memory import reused_memory
 from HierSynthLib.synthesis.model import LoadedModel
+from HierSynthLib.synthesis.networks import Synthesis
+from HierSynthLib.synthesis.refiner import refine, start_slices
 from HierSynthLib.synthesis.slices import SliceStacks, occupied_slices
 
 STAGE = "synthesis"
@@ -29,7 +31,7 @@ class Maps:
     """The result on the working grid; each (I, J, K) float32 in nrCBV, 0 outside the brain.
 
     `synthetic` = `global_map` + `residual` to rounding; `uncertainty` is the half-width of the interval that covers the
-    share `interval` of the errors on the model's calibration data.
+    share `interval` of the errors on the model's calibration data (of the map as it is without the refiner).
     """
 
     synthetic: NDArray[np.float32]
@@ -47,11 +49,13 @@ def synthesise(
     device: torch.device,
     reporter: Reporter,
     slices: Sequence[int] | None = None,
+    refine_seed: int | None = None,
 ) -> Maps:
     """Run the network over every slice that contains brain.
 
-    z = 0 and no noise inputs: the same input, model and device give the same result. When the device's memory is full
-    the batch is halved, and at one slice the work moves to the CPU; both are reported as warnings.
+    z = 0 and no noise inputs: the same input, model, device and seed of the refiner give the same result. When the
+    device's memory is full the batch is halved, and at one slice the work moves to the CPU; both are reported as
+    warnings.
 
     Args:
         sequences: normalised volumes (I, J, K) on the working grid, by role.
@@ -60,12 +64,16 @@ def synthesise(
         device: where to compute.
         reporter: told about the stage "synthesis".
         slices: indices k of the only slices wanted; None for all. The others stay 0.
+        refine_seed: seed of the texture that the model's refiner adds; None for the plain map.
 
     Raises:
+        InputError: the model has no refiner.
         DeviceError: the machine's memory does not suffice either.
         Cancelled: from the reporter.
     """
     settings = model.settings
+    if refine_seed is not None:
+        require_refiner(model)
     stacks = SliceStacks(
         sequences,
         brain,
@@ -82,7 +90,13 @@ def synthesise(
     def run(batch: Sequence[int], on: torch.device) -> None:
         picture = torch.from_numpy(stacks.batch(batch)).to(on, memory_format=torch.channels_last)
         with precision(on):
-            result = model.on(on)(picture)
+            network = model.on(on)
+            result: Synthesis = network(picture)
+            if refine_seed is not None:
+                estimate = result.final * picture[:, -1:]
+                state = start_slices(estimate, batch, refine_seed)
+                refined = refine(network.refiner, picture, estimate, state)  # type: ignore[arg-type]
+                result = result._replace(residual=refined - result.global_map)
         planes = torch.cat([result.global_map, result.residual, result.log_scale], dim=1).float().cpu().numpy()
         for plane in range(3):
             outputs[plane, batch] = stacks.unpad(planes[:, plane])
@@ -92,7 +106,8 @@ def synthesise(
         used = _in_batches(run, [int(k) for k in centres], device, batch_size(device, slice_bytes), reporter)
 
     base, residual, log_scale = (np.moveaxis(planes, 0, 2) * brain for planes in outputs)
-    # The sum is clipped, as in training; the global map is clipped on its own, and the stored residual is what is left.
+    # The sum is clipped to what CBV can be (training does not clip: there it would stop gradients); the global map is
+    # clipped on its own, and the stored residual is what is left.
     synthetic = np.clip(base + residual, 0.0, settings.ceiling)
     global_map = np.clip(base, 0.0, settings.ceiling)
     # Laplace error of scale b: P(|e| > t) = exp(−t/b), so the interval's half-width is −b·ln(1 − interval).
@@ -106,6 +121,17 @@ def synthesise(
         interval=settings.interval,
         device=used,
     )
+
+
+def require_refiner(model: LoadedModel) -> None:
+    """Refuse a model without a refiner.
+
+    Raises:
+        InputError: it has none.
+    """
+    if not hasattr(model.network, "refiner"):
+        name = model.info.name if model.info else "this one"
+        raise InputError(f"The model {name} has no refiner.", "Leave out the seed of the refiner.")
 
 
 def _in_batches(

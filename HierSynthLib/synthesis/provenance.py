@@ -16,6 +16,7 @@ from HierSynthLib import __version__
 from HierSynthLib.case import Case, Role
 from HierSynthLib.preparation import PreparedCase
 from HierSynthLib.synthesis.package import ModelInfo, sha256
+from HierSynthLib.synthesis.refiner import SIGMA, STEPS
 from HierSynthLib.volume import Volume
 
 LIBRARIES = ("numpy", "scipy", "SimpleITK", "torch", "safetensors")
@@ -31,6 +32,7 @@ def describe_run(
     model: ModelInfo,
     device: str,
     interval: float,
+    refine_seed: int | None,
     files: dict[str, str],
     seconds: dict[str, float],
     warnings: list[str],
@@ -48,6 +50,7 @@ def describe_run(
         }
         for role, volume in volumes.items()
     }
+    refined = refine_seed is not None
     return {
         "statement": STATEMENT,
         "synthetic": True,
@@ -66,7 +69,8 @@ def describe_run(
         "outputs": files,
         "units": "nrCBV (mean contralateral NAWM = 1)",
         "interval": interval,
-        "uncertainty": f"half-width of the {interval:.0%} interval, nrCBV",
+        "uncertainty": f"half-width of the {interval:.0%} interval, nrCBV{', before refining' if refined else ''}",
+        "refiner": {"seed": refine_seed, "steps": STEPS, "noise_nrcbv": SIGMA} if refined else None,
         "device": device,
         "preparation": {
             "grid": list(prepared.brain.shape),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import torch
@@ -94,28 +94,31 @@ def start(estimate: Tensor, generator: torch.Generator, sigma: float = SIGMA) ->
     return estimate + sigma * noise.to(estimate.device, estimate.dtype)
 
 
-def refine(
-    velocity: nn.Module,
-    x: Tensor,
-    estimate: Tensor,
-    generator: torch.Generator,
-    steps: int = STEPS,
-    sigma: float = SIGMA,
-) -> Tensor:
-    """Follow the flow from z_0 = ŷ + σε to time 1 with Euler steps.
+def start_slices(estimate: Tensor, slices: Iterable[int], seed: int) -> Tensor:
+    """As `start`; ε of each slice depends on `seed` and its number alone, not on the batch that it comes in.
+
+    Args:
+        estimate: (B, 1, H, W).
+        slices: the number of each slice, below 2¹⁶.
+        seed: below 2³².
+    """
+    generators = (torch.Generator().manual_seed((seed << 16) + number) for number in slices)
+    return torch.cat([start(one[None], g) for one, g in zip(estimate, generators, strict=True)])
+
+
+def refine(velocity: nn.Module, x: Tensor, estimate: Tensor, state: Tensor, steps: int = STEPS) -> Tensor:
+    """Follow the flow from z_0 to time 1 with Euler steps.
 
     Args:
         velocity: called with (x, estimate, state, time); e.g. a `Refiner`.
         x: (B, inputs, H, W).
         estimate: (B, 1, H, W), the map ŷ.
-        generator: source of ε; the same seed gives the same map.
+        state: (B, 1, H, W), z_0 as `start` draws it.
         steps: number of steps of equal length.
-        sigma: standard deviation of the noise in nrCBV.
 
     Returns:
         The refined map (B, 1, H, W).
     """
-    state = start(estimate, generator, sigma)
     for step in range(steps):
         time = torch.full((estimate.shape[0],), step / steps, device=estimate.device)
         state = state + velocity(x, estimate, state, time) / steps

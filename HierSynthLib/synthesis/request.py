@@ -12,6 +12,7 @@ from HierSynthLib.errors import InputError
 from HierSynthLib.synthesis.package import DEFAULT_MODEL
 
 FORMATS = ("nii.gz", "npy")
+LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class SynthesisRequest:
         reference: sequence on whose grid the maps shall lie; None takes T1, else the first one given.
         register: whether the other sequences are registered to the reference.
         format: "nii.gz", or "npy" for a client that wants arrays.
+        refine_seed: seed of the texture that the model's refiner adds; None for the plain map.
     """
 
     case: Case
@@ -36,6 +38,7 @@ class SynthesisRequest:
     reference: Role | None = None
     register: bool = True
     format: str = "nii.gz"
+    refine_seed: int | None = None
 
     @staticmethod
     def parse(parameters: Mapping[str, Any]) -> SynthesisRequest:
@@ -55,11 +58,12 @@ class SynthesisRequest:
             "format": str,
             "case_id": str,
             "simulated": bool,
+            "refine_seed": int,
         }
         for key, value in parameters.items():
             if key not in known:
                 raise InputError(f"Unknown parameter '{key}' of a synthesis.", f"Known are: {', '.join(known)}.")
-            if not isinstance(value, known[key]) and not (key == "reference" and value is None):
+            if not isinstance(value, known[key]) and not (key in ("reference", "refine_seed") and value is None):
                 raise InputError(f"Parameter '{key}' of a synthesis is {value!r}.", f"Give a {known[key].__name__}.")
         if "output" not in parameters or "inputs" not in parameters:
             raise InputError("A synthesis needs 'inputs' and 'output'.", "Give both.")
@@ -74,6 +78,9 @@ class SynthesisRequest:
         form = parameters.get("format", "nii.gz")
         if form not in FORMATS:
             raise InputError(f"Unknown output format '{form}'.", f"Choose one of: {', '.join(FORMATS)}.")
+        seed = parameters.get("refine_seed")
+        if seed is not None and (isinstance(seed, bool) or not 0 <= seed <= LARGEST_SEED):
+            raise InputError(f"Seed of the refiner: {seed!r} is none.", f"Give a whole number, 0 to {LARGEST_SEED}.")
         case = Case(
             id=parameters.get("case_id", "case"),
             files=files,
@@ -88,6 +95,7 @@ class SynthesisRequest:
             reference=chosen,
             register=bool(parameters.get("register", True)),
             format=form,
+            refine_seed=seed,
         )
 
 

@@ -4,6 +4,7 @@ import builtins
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,9 +20,11 @@ from HierSynthLib.volume import Volume, read_volume, write_volume
 from Testing.conftest import write_tiny_model
 from Testing.evaluation_patients import AFFINE, SPACING, BallCase, cbv_of
 from Training.evaluation.cases import FolderCase, PhantomCase, PlacedMap, open_folders, phantoms, recorded_movement
+from Training.evaluation.phantom_choice import FIRST_SEED, PhantomOptions, choose_phantoms
 from Training.evaluation.predictor import PackagePredictor, open_methods
 from Training.evaluation.settings import EvaluationSettings
 from Training.evaluation.subject import make_subject
+from Training.evaluation.trained_on import require_unseen
 
 CPU = torch.device("cpu")
 
@@ -129,17 +132,20 @@ def test_the_same_patient_has_the_same_key_and_another_file_another_one(small_ca
     keys = {
         PhantomCase(*each).key() for each in ((1, "high", 3.0), (2, "high", 3.0), (1, "low", 3.0), (1, "high", 2.0))
     }
-    assert len(keys) == 4
+    keys |= {PhantomCase(1, "high", 3.0, moved=True).key(), PhantomCase(1, "high", 3.0, thick_slices=False).key()}
+    assert len(keys) == 6
 
 
 def test_phantoms_have_consecutive_seeds_and_grades_in_turn():
-    made = phantoms(3, 70, 2.0, ("high", "none"), moved=False)
+    made = phantoms(range(70, 73), 2.0, ("high", "none"))
     assert [(case.seed, case.lesion, case.grade) for case in made] == [
         (70, "high", "high"),
         (71, "none", None),
         (72, "high", "high"),
     ]
-    assert made[0].id == "phantom-high-70"
+    assert (made[0].id, made[0].patient) == ("phantom-high-70", "phantom-70")
+    assert [case.thick_slices for case in made] == [None] * 3, "three of ten are thick, as in training"
+    assert not phantoms([70], 2.0, ("high",), thin=True)[0].thick_slices
 
 
 def test_a_phantom_is_what_the_models_were_trained_on(tiny_model):
@@ -201,14 +207,80 @@ def test_two_folders_with_one_identifier_are_refused(small_case, tmp_path):
         (["--phantoms", "2", "--reference", "x"], "'x' is none of the models"),
         (["--data", "upenn-gbm"], "--data needs one folder"),
         (["nowhere", "--data", "wrong"], "The data set 'wrong' is unknown"),
+        (["nowhere", "--data", "upenn-gbm", "--fold", "1"], "There is no fold 1"),
+        (["--phantoms", "2", "--split-of", "hiersynth-none"], "'hiersynth-none' is not installed"),
     ],
 )
-def test_wrong_options_end_in_one_line(options, words, tiny_model, tmp_path, capsys):
-    assert main(["evaluate", *options, "--model", str(tiny_model), "--out", str(tmp_path / "out")]) == 1
+def test_wrong_options_end_in_one_line(options, words, trained, tmp_path, capsys):
+    assert main(["evaluate", *options, "--model", str(trained), "--out", str(tmp_path / "out")]) == 1
     told = capsys.readouterr().err.strip()
     assert words in told
     assert told.count("\n") == 0
     assert not (tmp_path / "out").exists()
+
+
+DATA = {"source": "phantoms", "phantoms": 5, "validation": 3, "test": 2, "held_out_seed": 5_000_000, "grades": ["high"]}
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A package that says on which phantoms it was trained."""
+    return write_tiny_model(tmp_path / "trained", trained_on={"data": DATA})
+
+
+def test_phantoms_that_a_model_has_seen_are_refused(trained, tmp_path, capsys):
+    """Seeds 10 000 to 10 004 were for training, 5 000 000 to 5 000 002 chose its weights."""
+    order = ["evaluate", "--phantoms", "4", "--model", f"a={trained}", "--out", str(tmp_path / "out")]
+    for first, words in (("10003", "10003 and 1 more (train)"), ("4999999", "5000000 and 2 more (validation)")):
+        assert main([*order, "--first-seed", first]) == 1
+        told = capsys.readouterr().err
+        assert "'a' has seen simulated patients of these seeds" in told
+        assert words in told
+    assert not (tmp_path / "out").exists()
+    methods = open_methods([f"a={trained}"], CPU)
+    assert require_unseen(methods, phantoms(range(5_020_000, 5_020_009), 2.0, ("high",)), {}, "test") == []
+    assert require_unseen(methods, phantoms(range(9_000_000, 9_000_009), 2.0, ("high",)), {}, "test") == []
+
+
+def test_phantom_cases_on_disk_are_known_by_their_seed(trained, small_case):
+    methods = open_methods([f"a={trained}"], CPU)
+    case = FolderCase(Case.read(small_case), small_case, "x")
+    assert case.seed is not None
+    assert case.patient == case.id
+    again = replace(case, case=replace(case.case, facts=case.case.facts | {"patient": "A"}))
+    assert (again.patient, again.id) == ("A", case.id)
+    seen = replace(case, case=replace(case.case, facts=case.case.facts | {"seed": 10_001}))
+    require_unseen(methods, [case], {}, "test")
+    with pytest.raises(InputError, match=r"10001 \(train\)"):
+        require_unseen(methods, [seen], {}, "test")
+    (warning,) = require_unseen(methods, [seen], {}, "validation")
+    assert "has seen simulated patients" in warning
+
+
+def test_the_phantoms_that_a_training_has_kept_apart(trained):
+    methods = open_methods([f"a={trained}"], CPU)
+    own, words = choose_phantoms(PhantomOptions(split_of=str(trained)), methods)
+    assert [(case.seed, case.lesion) for case in own] == [(5_020_000, "high"), (5_020_001, "high")]
+    assert (own[0].spacing_mm, words["seeds"]) == (3.0, "5020000 to 5020001")
+    more, _ = choose_phantoms(PhantomOptions(7, str(trained), grades="low,none", spacing_mm=2.0), methods)
+    assert [case.seed for case in more] == [*range(5_020_000, 5_020_007)]
+    assert (more[1].lesion, more[1].spacing_mm) == ("none", 2.0)
+    assert choose_phantoms(PhantomOptions(), methods) == ([], {})
+    usual, _ = choose_phantoms(PhantomOptions(3), methods)
+    assert [(case.seed, case.lesion) for case in usual] == [
+        (FIRST_SEED + n, "high" if n != 1 else "low") for n in range(3)
+    ]
+    for wrong in ({"first_seed": 5}, {"split": "all"}):
+        with pytest.raises(InputError):
+            choose_phantoms(PhantomOptions(3, str(trained), **wrong), methods)
+
+
+def test_a_package_that_does_not_say_on_whom_it_was_trained_is_told(tiny_model, trained, tmp_path):
+    methods = open_methods([f"silent={tiny_model}", f"a={trained}"], CPU)
+    (warning,) = require_unseen(methods, phantoms([5], 2.0, ("high",)), {}, "test")
+    assert warning.startswith("silent: the package does not say on whom")
+    with pytest.raises(InputError, match="does not say on which simulated patients"):
+        choose_phantoms(PhantomOptions(3, str(tiny_model)), methods)
 
 
 def test_without_the_package_training_one_line_says_so(tiny_model, tmp_path, capsys, monkeypatch):

@@ -69,12 +69,19 @@ def test_all_models_are_shown_with_the_same_window(count):
 
 def test_a_measure_with_a_right_value_is_shown_as_itself():
     differences = [
-        {"method": "new", "reference": "old", "column": "roi_ssim", "difference": estimate(0.03, 0.01, 0.05)},
+        {
+            "method": "new",
+            "reference": "old",
+            "column": "roi_ssim",
+            "difference": estimate(0.03, 0.01, 0.05),
+            "with_seeds": estimate(0.03, -0.02, 0.08),
+        },
         {
             "method": "new",
             "reference": "old",
             "column": "roi_high_frequency_ratio",
             "difference": estimate(0.2, 0.1, 0.3),
+            "with_seeds": estimate(0.2),
         },
     ]
     means = [
@@ -83,7 +90,7 @@ def test_a_measure_with_a_right_value_is_shown_as_itself():
     ]
     figure = forest_figure("Difference to old", differences, means, NOTE)
     gain, ratio = figure.axes
-    assert [float(line.get_xdata()[0]) for line in gain.lines] == [0, 0.01, 0.03]
+    assert [float(line.get_xdata()[0]) for line in gain.lines] == [0, -0.02, 0.01, 0.03]
     assert [float(line.get_xdata()[0]) for line in ratio.lines] == [1.0, 0.75, 0.9, 0.95], (
         "right, reference, interval, mean"
     )

@@ -11,12 +11,15 @@ from HierSynthLib.progress import Silent
 from Testing.evaluation_patients import SPACING, BallCase, flat_descriptors
 from Training.evaluation.calibration import LEVELS, calibration, stretched
 from Training.evaluation.definitions import column, columns
-from Training.evaluation.descriptors import DescriptorError, describe
+from Training.evaluation.descriptors import HELD_OUT_OFFSETS, DescriptorError, describe
 from Training.evaluation.measuring import Measurer, case_features, features
 from Training.evaluation.predictor import Prediction
 from Training.evaluation.settings import EvaluationSettings
 from Training.evaluation.subject import make_subject
 from Training.evaluation.texture import BANDS, RadialPower, high_pass, spread_ratio
+from Training.losses.descriptors import LEVELS as GREY_LEVELS
+from Training.losses.descriptors import NAMES, OFFSETS, SCALE
+from Training.losses.settings import LossConfig
 
 SETTINGS = EvaluationSettings()
 RNG = np.random.default_rng(20266)
@@ -331,3 +334,28 @@ def test_columns_have_definition_unit_and_direction():
     assert column("roi_high_frequency_ratio").loss(0.8) == pytest.approx(0.2)
     assert column("roi_ssim").loss(0.8) < column("roi_ssim").loss(0.7)
     assert column("roi_mae").text(-0.12345, signed=True) == "−0.123"
+
+
+def test_held_out_descriptors_are_of_another_size_and_other_neighbours():
+    """Contrast of the co-occurrence at (1, 1) and (2, 0), counted pixel by pixel on pictures of whole grey levels."""
+    level = np.random.default_rng(4).integers(1, GREY_LEVELS - 1, (1, 12, 12))
+    share = level / ((GREY_LEVELS - 1) / 2) - 1
+    picture = (SCALE * share / (1 - np.abs(share))).astype(np.float32)
+    own, held_out = (describe(picture, 12, offsets)[0, 0, 0] for offsets in (None, HELD_OUT_OFFSETS))
+    first = NAMES.index("GLCM contrast (0, 1)")
+    for number, (down, right) in enumerate(HELD_OUT_OFFSETS):
+        gap = level[0, down:, right:] - level[0, : 12 - down, : 12 - right]
+        assert held_out[first + number] == pytest.approx((gap**2).mean() / (GREY_LEVELS - 1) ** 2, rel=1e-4)
+    others = [n for n, name in enumerate(NAMES) if "GLCM" not in name]
+    np.testing.assert_array_equal(own[others], held_out[others])
+    assert not set(HELD_OUT_OFFSETS) & set(OFFSETS)
+    assert EvaluationSettings().held_out_patch not in LossConfig().patches
+
+
+def test_the_held_out_error_is_a_measure_of_its_own(subject):
+    noisy = subject.target + np.random.default_rng(0).normal(0, 0.5, subject.target.shape).astype(np.float32)
+    values, _ = Measurer(subject, EvaluationSettings()).measure(Prediction(noisy, None, 0.8, "cpu"))
+    right, _ = Measurer(subject, EvaluationSettings()).measure(Prediction(subject.target, None, 0.8, "cpu"))
+    assert right["roi_held_out_descriptor_error"] == pytest.approx(0, abs=1e-6)
+    assert values["roi_held_out_descriptor_error"] > 0.1
+    assert values["roi_held_out_descriptor_error"] != values["roi_descriptor_error"]

@@ -197,7 +197,7 @@ def test_a_stopped_evaluation_goes_on_and_ends_like_an_uninterrupted_one(whole, 
     finished, expected = whole
     assert _without_times(out) == _without_times(finished)
     assert (out / "summary.csv").read_text() == (finished / "summary.csv").read_text()
-    for part in ("means", "differences", "decisions", "robustness", "calibration", "spectrum", "patients"):
+    for part in ("means", "differences", "decisions", "robustness", "calibration", "spectrum", "examinations"):
         assert record[part] == expected[part], part
     assert 0 < sum(called(methods)) <= 36 - (written - 2), "what was measured is not measured again"
     assert not [path for path in out.rglob("*") if path.name.startswith(".")]
@@ -250,7 +250,7 @@ def test_cases_are_left_out_in_words_and_no_name_reaches_a_file(tmp_path):
     (left_out,) = record["excluded"]
     assert left_out["id"] == "ball-7"
     assert left_out["reason"].startswith("The case of (case) has no CBV_true")
-    assert len(record["patients"]) == 2
+    assert (record["patients"], len(record["examinations"])) == (2, 2)
     assert [text for text in reporter.warnings if "ball-7 is left out" in text]
     texts = [path.read_text("utf-8") for path in out.rglob("*") if path.suffix in (".json", ".csv", ".html", ".md")]
     assert len(texts) > 8
@@ -328,7 +328,7 @@ def test_the_record_states_definitions_versions_hashes_and_command(whole):
     assert record["simulated"] is True
     assert record["command"] == {"models": 3}
     assert record["versions"]["numpy"] == np.__version__
-    assert [p["key"] for p in record["patients"]] == [case.key() for case in CASES]
+    assert [e["key"] for e in record["examinations"]] == [case.key() for case in CASES]
     assert record["methods"][1]["trainings"][1]["key"].startswith("noisy-2")
     defined = {each["id"] for each in record["definitions"]}
     assert {entry["column"] for entry in record["means"]} == defined
@@ -354,13 +354,32 @@ def test_the_figures_are_there_in_both_formats(whole):
     assert "SIMULATED" in (out / "figures" / "maps-01.svg").read_text("utf-8")
 
 
-def test_the_table_for_documents_has_a_column_per_method(whole):
+def test_the_table_for_documents_has_a_line_per_method(whole):
     out, record = whole
     lines = (out / "table.md").read_text("utf-8").splitlines()
     assert lines[0].startswith("**SIMULATED BRAINS")
-    assert "| measure | right | noisy | smooth |" in lines
-    ssim = next(line for line in lines if line.startswith("| ROI SSIM ↑"))
-    assert ssim.split("|")[2].strip() == "1.000"
-    assert "±" in ssim.split("|")[3], "the spread of two trainings"
-    assert ssim.count("|") == 5
+    head = next(line for line in lines if line.startswith("| method | trainings | ROI SSIM ↑ |"))
+    table = [line for line in lines if line.count("|") == head.count("|")]
+    assert [line.split("|")[1].strip() for line in table[2:]] == ["right", "noisy", "smooth"]
+    assert table[2].split("|")[3].strip() == "1.000"
+    assert [line.split("|")[2].strip() for line in table[2:]] == ["1", "2", "1"]
+    assert "±" in table[3].split("|")[3], "the spread of two trainings"
+    assert "| method | T1 | T2 | FLAIR | ADC |" in lines, "missing sequences"
+    assert "models: 3" not in lines[-1]
     assert record["table"].endswith("table.md")
+
+
+def test_two_examinations_of_a_patient_are_one_patient_in_every_file(tmp_path):
+    cases = [BallCase(n, "high", person="person A" if n < 2 else "") for n in range(3)]
+    record = run(
+        tmp_path / "out", cases, [Method("m", (BallModel("m", noise=0.3, cases=cases),))], QUICK, reference=None
+    )
+    means = {entry["column"]: entry["mean"] for entry in record["means"]}
+    assert {means[name]["n"] for name in ("roi_ssim", "brain_mae", "roi_descriptor_error")} == {2}
+    rows = rows_of(tmp_path / "out" / "patients.csv")
+    assert [row["patient"] for row in rows] == ["person A", "person A", "ball-2"]
+    mae = [float(row["brain_mae"]) for row in rows]
+    assert means["brain_mae"]["value"] == pytest.approx(((mae[0] + mae[1]) / 2 + mae[2]) / 2)
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "2 patients (3 examinations)" in page
+    assert "2 patients (3 examinations)" in (tmp_path / "out" / "table.md").read_text("utf-8")

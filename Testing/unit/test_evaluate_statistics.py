@@ -12,14 +12,22 @@ from HierSynthLib.case import SEQUENCES, Role
 from HierSynthLib.fidelity.cohort import statistics
 from HierSynthLib.progress import Silent
 from Testing.evaluation_patients import BallCase, BallModel
-from Training.evaluation.decisions import MET, MISSED, OPEN, decide, targets
+from Training.evaluation.decisions import MET, MISSED, OPEN, UNDECIDED, decide, targets
 from Training.evaluation.definitions import column, primary
 from Training.evaluation.predictor import Method
 from Training.evaluation.robustness import costs, left_out
 from Training.evaluation.run import Rows
 from Training.evaluation.store import REFERENCE, Row
 from Training.evaluation.summary import summarise
-from Training.evaluation.table import Table, crossed_interval, difference_entry, mean_entry, ratio_of_means
+from Training.evaluation.table import (
+    Table,
+    crossed_interval,
+    crossed_ratio,
+    difference_entry,
+    mean_entry,
+    ratio_interval,
+    wider,
+)
 
 PATIENTS = 30
 RNG = np.random.default_rng(7)
@@ -33,9 +41,9 @@ FACTS = {
 }
 
 
-def made(values, trainings):
-    """Rows and methods with given values: method → column → (patients, trainings)."""
-    cases = [BallCase(n) for n in range(PATIENTS)]
+def made(values, trainings, people=None):
+    """Rows and methods with given values: method → column → (examinations, trainings)."""
+    cases = [BallCase(n, person="" if people is None else people[n]) for n in range(PATIENTS)]
     rows = Rows(cases=cases)
     rows.facts = {
         case.id: Row(case.id, case.key(), REFERENCE, curves={"facts": FACTS, "features": {}}) for case in cases
@@ -95,6 +103,58 @@ def test_a_patient_that_one_training_lacks_is_left_out_of_that_method(planted):
     table = Table(rows, methods)
     assert mean_entry(table, "new", column("roi_ssim"))["mean"]["n"] == PATIENTS - 1
     assert difference_entry(table, "new", "old", column("roi_ssim"))["test"]["n"] == PATIENTS - 1
+
+
+# --- several examinations of a patient -------------------------------------------------------------------------------
+
+
+def twins():
+    """Examinations 2n and 2n + 1 are of one patient."""
+    return [f"person {n // 2}" for n in range(PATIENTS)]
+
+
+def test_examinations_of_one_patient_are_averaged_before_everything(planted):
+    """As if there were half as many patients, whose values are the means of both examinations."""
+    values, _ = planted
+    rows, methods = made(values, {"new": 3, "old": 3}, twins())
+    table = Table(rows, methods)
+    averaged = {m: {c: v.reshape(-1, 2, 3).mean(axis=1) for c, v in columns.items()} for m, columns in values.items()}
+    own = averaged["new"]["roi_ssim"]
+    entry = mean_entry(table, "new", column("roi_ssim"))
+    assert entry["mean"]["n"] == PATIENTS // 2
+    assert entry["mean"] == statistics.mean_interval(own.mean(axis=1)).to_json()
+    assert entry["sd"] == pytest.approx(own.mean(axis=1).std(ddof=1))
+    found = difference_entry(table, "new", "old", column("roi_ssim"))
+    gain = (own - averaged["old"]["roi_ssim"]).mean(axis=1)
+    assert found["test"]["n"] == PATIENTS // 2
+    assert found["test"]["p"] == pytest.approx(stats.wilcoxon(gain).pvalue)
+    assert found["better"] == int((gain > 0).sum())
+    crossed = crossed_interval(own, averaged["old"]["roi_ssim"])
+    assert found["with_seeds"] == pytest.approx(crossed.to_json())
+    because = {each["target"]: each["because"] for each in decide(table, "old", [])}["ssim_gain"]
+    assert f"n = {PATIENTS // 2}" in because
+
+
+def test_a_pair_is_of_the_same_examinations():
+    """One method has the easy and the hard examination of a patient, the other only the hard one."""
+    both = np.full((PATIENTS, 1), math.nan)
+    both[:4, 0] = [0.9, 0.5, 0.9, 0.5]
+    hard = np.full((PATIENTS, 1), math.nan)
+    hard[:4, 0] = [math.nan, 0.5, math.nan, 0.5]
+    rows, methods = made({"a": {"roi_ssim": both}, "b": {"roi_ssim": hard}}, {"a": 1, "b": 1}, twins())
+    table = Table(rows, methods)
+    assert mean_entry(table, "a", column("roi_ssim"))["mean"]["value"] == pytest.approx(0.7)
+    entry = difference_entry(table, "a", "b", column("roi_ssim"))
+    assert entry["difference"]["value"] == pytest.approx(0)
+    assert entry["difference"]["n"] == 2
+
+
+def test_curves_are_means_of_patients():
+    rows, methods = made({"a": {"roi_ssim": np.ones((PATIENTS, 1))}}, {"a": 1}, ["one"] * 29 + ["two"])
+    for n, case in enumerate(rows.cases):
+        rows.rows[case.id, "a", 0].curves["spectrum"] = {"roi": [1.0, 3.0] if n < 29 else [2.0, 5.0]}
+    found = Table(rows, methods).curves("a", "spectrum", "roi")
+    np.testing.assert_allclose(found, [[1, 3], [2, 5]])
 
 
 # --- differences -----------------------------------------------------------------------------------------------------
@@ -199,13 +259,27 @@ def test_one_training_has_no_interval_with_trainings():
 
 @given(st.lists(st.floats(0.1, 3.0), min_size=8, max_size=20), st.floats(0.2, 3.0))
 def test_the_ratio_of_means_of_proportional_methods_is_their_factor(values, factor):
-    array = np.full((PATIENTS, 1), math.nan)
-    array[: len(values), 0] = values
-    rows, methods = made({"a": {"roi_mae": factor * array}, "b": {"roi_mae": array}}, {"a": 1, "b": 1})
-    found = ratio_of_means(Table(rows, methods), "a", "b", "roi_mae")
-    assert found.value == pytest.approx(factor)
-    assert found.low == pytest.approx(factor)
-    assert found.n == len(values)
+    array = np.tile(np.array(values)[:, None], (1, 2))
+    for find in (ratio_interval, crossed_ratio):
+        found = find(factor * array, array)
+        assert [found.value, found.low, found.high] == pytest.approx([factor] * 3)
+        assert found.n == len(values)
+
+
+def test_a_ratio_with_trainings_is_that_of_explicit_resampling_and_wider():
+    first = RNG.normal(0.7, 0.05, (12, 3)) + np.array([-0.1, 0.0, 0.1])
+    second = RNG.normal(1, 0.05, (12, 3)) + np.array([-0.1, 0.0, 0.1])
+    rng = np.random.default_rng(3)
+    draws = []
+    for _ in range(4000):
+        patients, a, b = rng.integers(12, size=12), rng.integers(3, size=3), rng.integers(3, size=3)
+        draws.append(first[np.ix_(patients, a)].mean() / second[np.ix_(patients, b)].mean())
+    found, fixed = crossed_ratio(first, second), ratio_interval(first, second)
+    assert [found.low, found.high] == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=0.01)
+    assert fixed.value == pytest.approx(found.value)
+    assert found.high - found.low > 2 * (fixed.high - fixed.low)
+    assert wider(fixed, found) is found
+    assert wider(found, statistics.Estimate(0.7)) is found
 
 
 # --- decisions -------------------------------------------------------------------------------------------------------
@@ -220,7 +294,9 @@ def test_targets_are_met_or_missed_with_their_numbers(planted):
     assert f"n = {PATIENTS}" in found["ssim_gain"]["because"]
     assert found["descriptor_ratio"]["status"] == MET
     assert found["descriptor_ratio"]["because"].startswith("0.500 ")
+    assert found["held_out_descriptor_ratio"]["status"] == OPEN
     assert found["high_frequency"]["status"] == MET
+    assert f"{PATIENTS} of them inside" in found["high_frequency"]["because"]
     assert found["concordance"]["status"] == OPEN
     assert found["missing"]["status"] == OPEN
     assert {each["id"] for each in targets()} == set(found)
@@ -241,6 +317,48 @@ def test_a_sure_but_small_gain_is_missed(planted):
     rows, methods = made(values, {"new": 3, "old": 3})
     found = {each["target"]: each for each in decide(Table(rows, methods), "old", [])}
     assert found["ssim_gain"]["status"] == MISSED
+
+
+def test_a_gain_that_rests_on_a_lucky_training_is_missed(planted):
+    """In every patient the mean of three trainings is 0.03 better, but all of it is one training's."""
+    values, _ = planted
+    values["new"]["roi_ssim"] = values["old"]["roi_ssim"] + np.array([0.0, 0.0, 0.09])
+    rows, methods = made(values, {"new": 3, "old": 3})
+    table = Table(rows, methods)
+    assert difference_entry(table, "new", "old", column("roi_ssim"))["difference"]["low"] > 0.02
+    found = {each["target"]: each for each in decide(table, "old", [])}
+    assert found["ssim_gain"]["status"] == MISSED
+    assert "3 and 3 trainings" in found["ssim_gain"]["because"]
+
+
+@pytest.mark.parametrize("trainings", [(1, 1), (1, 3), (3, 1)])
+def test_one_training_decides_nothing(planted, trainings):
+    values, _ = planted
+    counts = dict(zip(("new", "old"), trainings, strict=True))
+    cut = {m: {c: v[:, : counts[m]] for c, v in columns.items()} for m, columns in values.items()}
+    found = {each["target"]: each for each in decide(Table(*made(cut, counts)), "old", [])}
+    for target in ("ssim_gain", "descriptor_ratio"):
+        assert found[target]["status"] == UNDECIDED
+        assert "at least 2 trainings of both" in found[target]["because"]
+    assert found["high_frequency"]["status"] == MET, "needs no comparison"
+
+
+def test_opposite_errors_do_not_cancel_unseen(planted):
+    values, _ = planted
+    values["new"]["roi_high_frequency_ratio"] = np.where(np.arange(PATIENTS) % 2, 0.6, 1.4)[:, None] + np.zeros((1, 3))
+    found = {e["target"]: e for e in decide(Table(*made(values, {"new": 3, "old": 3})), "old", [])}
+    assert found["high_frequency"]["because"].endswith(", 0 of them inside")
+
+
+def test_descriptors_are_compared_with_the_model_that_was_trained_for_them_too(planted):
+    values, _ = planted
+    values["fair"] = values["old"] | {"roi_descriptor_error": np.full((PATIENTS, 3), 0.6)}
+    rows, methods = made(values, {"new": 3, "old": 3, "fair": 3})
+    found = {(e["method"], e["target"]): e for e in decide(Table(rows, methods), "old", [], "fair")}
+    assert found["new", "descriptor_ratio"]["status"] == MISSED
+    assert "0.833 [0.833 to 0.833] times that of fair" in found["new", "descriptor_ratio"]["because"]
+    assert "against old" in found["new", "ssim_gain"]["because"]
+    assert ("fair", "descriptor_ratio") not in found
 
 
 def test_without_a_reference_nothing_is_compared(planted):
@@ -266,7 +384,10 @@ def test_the_cost_is_what_the_region_loses():
     loss = RNG.uniform(0.01, 0.03, 12)
     whole = [Row(f"p{n}", "", "", values={"roi_ssim": 0.8}) for n in range(12)]
     less = [Row(f"p{n}", "", "", ("ADC",), {"roi_ssim": 0.8 - loss[n]}) for n in range(12)]
-    (found,) = costs("new", zip(whole, less, strict=True))
+    (found,) = costs("new", zip("abcdefghijkl", whole, less, strict=True))
+    (halved,) = costs("new", zip("aabbccddeeff", whole, less, strict=True))
+    assert halved["cost"]["n"] == 6
+    assert halved["cost"]["value"] == pytest.approx(loss.mean())
     assert found["without"] == ["ADC"]
     assert found["cost"]["value"] == pytest.approx(loss.mean())
     assert found["ssim"]["value"] == pytest.approx(0.8 - loss.mean())

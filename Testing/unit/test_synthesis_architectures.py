@@ -212,7 +212,8 @@ def test_untrained_refiner_adds_only_its_noise():
     torch.manual_seed(3)
     network = TwoStageNetwork(dataclasses.replace(SMALL, refiner_channels=(4, 6)))
     x, estimate = stack(network, 1), torch.rand(1, 1, 2 * network.stride, 3 * network.stride)
-    result = refiner.refine(network.refiner, x, estimate, torch.Generator().manual_seed(5))
+    state = refiner.start(estimate, torch.Generator().manual_seed(5))
+    result = refiner.refine(network.refiner, x, estimate, state)
     noise = torch.randn(estimate.shape, generator=torch.Generator().manual_seed(5))
     torch.testing.assert_close(result, estimate + refiner.SIGMA * noise)
     assert network.stride % network.refiner.stride == 0
@@ -250,7 +251,8 @@ class StraightFlow(torch.nn.Module):
 def test_euler_steps_are_exact_on_a_straight_flow(steps):
     estimate = torch.full((1, 1, 200, 200), 1.5)
     flow = StraightFlow(mean=2.0, deviation=0.3)
-    result = refiner.refine(flow, estimate, estimate, torch.Generator().manual_seed(6), steps=steps)
+    state = refiner.start(estimate, torch.Generator().manual_seed(6))
+    result = refiner.refine(flow, estimate, estimate, state, steps=steps)
     noise = torch.randn(estimate.shape, generator=torch.Generator().manual_seed(6))
     torch.testing.assert_close(result, 2.0 + 0.3 * noise, atol=1e-4, rtol=1e-4)
     assert result.mean().item() == pytest.approx(2.0, abs=0.01)

@@ -85,6 +85,21 @@ def test_features_of_the_global_module_reach_the_local_one_but_no_gradient_comes
     assert without == set(TwoStageNetwork(SMALL).state_dict())
 
 
+def test_coupled_modules_learn_together():
+    torch.manual_seed(7)
+    config = dataclasses.replace(SMALL, context=True, coupled=True)
+    network, x = TwoStageNetwork(config), torch.randn(1, SMALL.inputs, 16, 16)
+    made = network(x)
+    assert made.residual.abs().max() > 0, "the last layer does not start at zero"
+    made.residual.square().sum().backward()
+    assert all(p.grad is None for p in network.global_module.output.parameters()), "the map is no input with gradient"
+    assert all(p.grad.abs().max() > 0 for p in network.global_module.stem.parameters())
+    stopped = TwoStageNetwork(dataclasses.replace(config, coupled=False))
+    stopped.load_state_dict(network.state_dict())
+    for one, other in zip(stopped(x), made, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_a_map_is_made_from_features_and_style():
     """encode, style and synthesise are the steps of forward; w alone decides when the features are fixed."""
     torch.manual_seed(6)

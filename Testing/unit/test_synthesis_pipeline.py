@@ -3,10 +3,12 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from HierSynthLib.case import SEQUENCES, Role
+from HierSynthLib.errors import InputError
 from HierSynthLib.preparation import VERSION
 from HierSynthLib.progress import Silent
 from HierSynthLib.synthesis.model import LoadedModel
@@ -29,16 +31,24 @@ class Known(nn.Module):
         return Synthesis(x[:, 0:1], x[:, 1:2], torch.zeros_like(x[:, 0:1]))
 
 
+class Refined(Known):
+    """With a refiner whose velocity leads to twice the estimate: after any number of steps z_0 + ŷ is reached."""
+
+    def __init__(self):
+        super().__init__()
+        self.refiner = lambda x, estimate, state, time: estimate
+
+
 class KnownModel(LoadedModel):
     def on(self, device):
         return self.network
 
 
-def run(base, residual, brain=None):
+def run(base, residual, brain=None, network=None, **options):
     settings = ModelSettings(SEQUENCES, (1.0, 1.0, 1.0), 1, 10.0, 0.8, 1.5, True, VERSION)
     sequences = {Role.T1: base.astype(np.float32), Role.T2: residual.astype(np.float32)}
     brain = np.ones(base.shape, bool) if brain is None else brain
-    return synthesise(sequences, brain, KnownModel(Known(), settings), CPU, Silent())
+    return synthesise(sequences, brain, KnownModel(network or Known(), settings), CPU, Silent(), **options)
 
 
 def test_the_sum_is_clipped_once_and_not_its_parts():
@@ -63,3 +73,26 @@ def test_uncertainty_is_the_scaled_laplace_interval():
     maps = run(np.ones((2, 2, 2)), np.zeros((2, 2, 2)))
     np.testing.assert_allclose(maps.uncertainty, 1.5 * math.log(5), rtol=1e-6)
     assert maps.interval == 0.8
+
+
+def test_the_refiner_starts_from_the_map_and_noise_of_the_seed():
+    base = np.full((24, 24, 6), 2.0)
+    plain = run(base, 0 * base, network=Refined())
+    np.testing.assert_allclose(plain.synthetic, 2.0)
+    first, again, other = (run(base, 0 * base, network=Refined(), refine_seed=seed) for seed in (3, 3, 4))
+    noise = first.synthetic - 4.0
+    assert noise.mean() == pytest.approx(0, abs=0.01)
+    assert noise.std() == pytest.approx(0.1, rel=0.05)
+    np.testing.assert_array_equal(first.synthetic, again.synthetic)
+    assert np.abs(first.synthetic - other.synthetic).max() > 0.1
+    np.testing.assert_allclose(first.global_map, 2.0)
+    np.testing.assert_allclose(first.global_map + first.residual, first.synthetic, rtol=1e-6)
+    np.testing.assert_array_equal(first.uncertainty, plain.uncertainty)
+    some = run(base, 0 * base, network=Refined(), refine_seed=3, slices=[4])
+    np.testing.assert_array_equal(some.synthetic[:, :, 4], first.synthetic[:, :, 4], "a slice's noise is its own")
+    assert np.abs(noise[:, :, 4] - noise[:, :, 3]).max() > 0.1
+
+
+def test_a_model_without_a_refiner_cannot_refine():
+    with pytest.raises(InputError, match="has no refiner"):
+        run(np.ones((2, 2, 2)), np.zeros((2, 2, 2)), refine_seed=0)

@@ -55,7 +55,7 @@ SINGLE = {
 def toy_data(monkeypatch):
     """Patients from memory instead of simulated or read ones, which have tests of their own."""
 
-    def load(config, cache, workers, *, reporter):
+    def load(config, cache, workers, *, reporter, **_):
         reporter.progress("patients", 1.0)
         numbers = {"train": range(3), "validation": range(10, 12), "calibration": [20], "test": [30, 31]}
         made = {name: [toy_patient(n) for n in found] for name, found in numbers.items()}
@@ -109,10 +109,13 @@ def test_fifty_steps_of_every_stage(tmp_path, capsys, small_case):
         str(tmp_path / "maps"),
         "--no-register",
     ]
-    assert main([*command, "--device", "cpu"]) == 0
+    assert main([*command, "--device", "cpu", "--refine-seed", "5"]) == 0
     found = read_volume(tmp_path / "maps" / "CBV_synthetic.nii.gz").array
     assert found.max() > 0
     assert np.isfinite(found).all()
+    told = json.loads((tmp_path / "maps" / "run.json").read_text())
+    assert told["refiner"] == {"seed": 5, "steps": 4, "noise_nrcbv": 0.1}
+    assert any("not this patient's" in warning for warning in told["warnings"])
 
 
 @pytest.mark.parametrize("method", ["monolith", "pix2pix", "unet", "no_local"])
@@ -169,7 +172,7 @@ def test_interrupted_by_the_cluster_and_gone_on(tmp_path, capsys, monkeypatch):
     assert "Stopped" not in capsys.readouterr().err
 
 
-def _load_again(config, cache, workers, *, reporter):
+def _load_again(config, cache, workers, *, reporter, **_):
     numbers = {"train": range(3), "validation": range(10, 12), "calibration": [20], "test": [30, 31]}
     return Patients(
         **{name: [toy_patient(n) for n in found] for name, found in numbers.items()},

@@ -150,9 +150,39 @@ def test_a_checkpoint_of_another_run_is_refused_and_the_difference_named(tmp_pat
     assert "--fresh" in caught.value.hint
 
 
+DATA = {
+    "p1_a": ["train", "p1", "k1"],
+    "p1_b": ["train", "p1", "k2"],
+    "p2": ["test", "p2", "k3"],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"p2": ["train", "p2", "k3"], "p1_a": ["test", "p1", "k1"]}, ["p1_a was for train and is for test now", "p2"]),
+        ({"p1_b": ["train", "p1", "other"]}, ["p1_b has other files, or was prepared in another way"]),
+        ({"p3": ["train", "p3", "k4"]}, ["p3 is new"]),
+        ({"p2": None}, ["p2 is not used any more"]),
+        ({f"q{n}": ["train", "q", "k"] for n in range(5)}, ["q0 is new; q1 is new; q2 is new; and 2 more"]),
+    ],
+)
+def test_a_checkpoint_of_other_patients_or_another_division_is_refused(tmp_path, changes, words):
+    CheckpointStore(tmp_path, toy_config(), 2, DATA).save({"x": torch.ones(1)}, record(5))
+    assert CheckpointStore(tmp_path, toy_config(), 2, dict(reversed(DATA.items()))).latest(Silent()) is not None
+    here = {name: entry for name, entry in (DATA | changes).items() if entry}
+    with pytest.raises(InputError) as caught:
+        CheckpointStore(tmp_path, toy_config(), 2, here).latest(Silent())
+    assert "of other data" in caught.value.message
+    assert all(word in caught.value.message for word in words), caught.value.message
+    assert "p1_b" not in caught.value.message or "p1_b" in words[0], "who is the same is not named"
+    assert "splits.json" in caught.value.hint
+
+
 def test_what_has_no_influence_on_the_weights_may_change(tmp_path):
     store_in(tmp_path).save({"x": torch.ones(1)}, record(5))
     changes = {"keep": 5, "checkpoint_every": 3, "log_every": 9, "name": "other", "version": "2", "tensorboard": True}
+    changes |= {"data": {"division_seed": 7, "exclude": ["p9"]}}  # the examinations themselves are the same
     assert store_in(tmp_path, **changes).latest(Silent()).record["total"] == 5
 
 

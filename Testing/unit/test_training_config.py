@@ -3,14 +3,18 @@
 import dataclasses
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
 
 from HierSynthLib.errors import InputError
+from HierSynthLib.perfusion.series import check_timing
 from HierSynthLib.synthesis.networks import NetworkConfig, parameter_count
+from HierSynthLib.synthesis.package import FORMAT_VERSION, ModelSettings
 from Training.config import TrainingConfig, fingerprint, parse_config, read_config, settings_of
 from Training.config_file import SHIPPED
+from Training.engine.validation import model_settings
 
 FILES = sorted(path.relative_to(SHIPPED).as_posix() for path in SHIPPED.rglob("*.yaml"))
 STEPS = "global_stage: {steps: 1}\n"
@@ -39,7 +43,8 @@ def test_the_comparison_differs_only_in_what_it_compares():
         "no-adversarial": {"losses": {"adversarial": 0.0, "residual_adversarial": 0.0}},
         "monolith": {"method": "monolith"},
         "unet": {"method": "unet"},
-        "pix2pix": {"method": "pix2pix"},
+        "monolith-pac": {"method": "monolith", "losses": {"texture_on_single": True}},
+        "pix2pix": {"method": "pix2pix", "global_stage": {"rate": 2e-4}},
     }
     assert {path.stem for path in (SHIPPED / "compare").iterdir()} == {"hiersynth", *expected}
     for name, changes in expected.items():
@@ -78,12 +83,50 @@ def test_a_file_is_laid_over_the_one_that_it_extends(tmp_path):
     assert (changed.seed, changed.losses.l1, changed.losses.ssim) == (9, 7.0, 4.0)
 
 
+def test_a_shipped_file_is_extended_by_its_name_unless_one_of_that_name_lies_beside(tmp_path):
+    """Nobody has to find the folder into which pip has put it."""
+    path = config_file(tmp_path, "extends: upenn-gbm\nseed: 4\ndata: {folder: /mine}\n")
+    shipped = read_config("upenn-gbm")
+    wanted = dataclasses.replace(shipped, seed=4, data=dataclasses.replace(shipped.data, folder="/mine"))
+    assert read_config(path) == wanted
+    assert read_config(config_file(tmp_path, "extends: compare/unet.yaml", "b.yaml")) == read_config("compare/unet")
+    config_file(tmp_path, STEPS + "seed: 7", "compare/unet.yaml")
+    assert read_config(tmp_path / "b.yaml").seed == 7
+
+
+def test_the_examples_of_the_page_are_settings(tmp_path):
+    """docs/training.md: a file that extends a shipped one, and what it says in addition for DSC series."""
+    page = (SHIPPED.parent.parent / "docs" / "training.md").read_text("utf-8")
+    first, second = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    config = read_config(config_file(tmp_path, first))
+    assert (config.name, config.data.source, config.data.folder) == ("my-model", "upenn-gbm", "/data/UPENN-GBM")
+    data = read_config(config_file(tmp_path, f"extends: config.yaml\n{second}", "dsc.yaml")).data
+    assert (data.cbv, data.exclude) == ("dsc", config.data.exclude)
+    check_timing([data.te_s], data.tr_s)
+
+
+def test_whatever_a_configuration_may_say_a_package_may_say_too():
+    """Else the export would fail after days of training."""
+    for values in (
+        {"target": {"ceiling": 1000}, "spacing_mm": [0.3, 10, 10], "slice_step": 20},
+        {"target": {"ceiling": 1e-3}, "spacing_mm": [10, 0.3, 0.3], "slice_step": 1},
+    ):
+        config = parse_config({"global_stage": {"steps": 1}, **values}, "x")
+        settings = model_settings(config, simulated=True)
+        block = dataclasses.asdict(settings) | {"format_version": FORMAT_VERSION}
+        assert ModelSettings.parse(block) == settings
+    for values in ({"target": {"ceiling": 1001}}, {"slice_step": 21}, {"spacing_mm": [1, 1, 10.1]}):
+        with pytest.raises(InputError, match="is more than"):
+            parse_config({"global_stage": {"steps": 1}, **values}, "x")
+
+
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
         ({"config.yaml": "extends: config.yaml"}, "in a circle"),
         ({"config.yaml": "extends: a.yaml", "a.yaml": "extends: config.yaml"}, "in a circle"),
-        ({"config.yaml": "extends: absent.yaml"}, "absent.yaml: cannot be read"),
+        ({"config.yaml": "extends: absent.yaml"}, "config.yaml: extends: absent.yaml: there is no such configuration"),
+        ({"config.yaml": "extends: upenn-gmb"}, "extends: upenn-gmb: there is no such configuration"),
         ({"config.yaml": "extends: [a]"}, "extends: the name of a file expected"),
         ({"config.yaml": "extends: a.yaml", "a.yaml": "- 1"}, "a.yaml: holds no settings"),
     ],
@@ -140,6 +183,9 @@ def test_mistakes_in_extends(tmp_path, texts, words):
         ("local_stage: {batch: 8, accumulate: 3}", "no 3 equal parts"),
         ("global_stage: {steps: 0}", "no stage has any steps"),
         ("global_stage: {steps: 0}\nlocal_stage: {steps: 5}", "untrained global map"),
+        ("target: {ceiling: 1001}", "more than 1000"),
+        ("losses: {patches: []}", "needs different sizes"),
+        ("losses: {patches: [8, 8]}", "needs different sizes"),
         ("refiner_stage: {steps: 5}", "belong together"),
         ("network: {refiner_channels: [4, 6]}", "belong together"),
         ("target: {split: none}", "contradicts losses.low_pass_residual"),

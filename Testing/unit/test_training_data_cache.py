@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from HierSynthLib.case import Role
-from HierSynthLib.errors import Cancelled, InputError, OutputError
+from HierSynthLib.errors import Cancelled, InputError, OutputError, WorkerError
 from HierSynthLib.progress import Silent
 from Testing import data_sets
 from Training.config import TargetConfig, TrainingConfig
@@ -21,6 +21,7 @@ from Training.datasets.cache import cache_key, fill_cache
 from Training.datasets.cohort import read_cohort
 from Training.datasets.loading import load_patients
 from Training.datasets.phantoms import simulated_cohort
+from Training.datasets.pool import in_processes
 from Training.datasets.prepare import prepare_patient
 from Training.datasets.settings import DataConfig
 
@@ -123,6 +124,64 @@ def test_the_key_of_a_phantom_follows_the_generator(monkeypatch):
     assert first != second
     monkeypatch.setattr(cache_module, "GENERATOR_VERSION", "other")
     assert cache_key(cohort.subjects[0], config) not in (first, second)
+
+
+def test_the_key_of_a_computed_map_follows_the_series_and_how_it_is_computed(tmp_path, monkeypatch):
+    place = tmp_path / "sub-01" / "perf"
+    for path in (place / "sub-01_dsc.nii.gz", tmp_path / "sub-01" / "anat" / "sub-01_T1w.nii.gz"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+
+    def key(**data) -> str:
+        (subject,) = read_cohort("bids", tmp_path, "dsc").subjects
+        return cache_key(subject, settings(tmp_path, cbv="dsc", **data))
+
+    keys = [key(), key(te_s=0.03), key(tr_s=1.5)]
+    beside = place / "sub-01_dsc.json"
+    beside.write_text('{"EchoTime": 0.03}')
+    keys.append(key())
+    beside.write_text('{"EchoTime": 0.045}')
+    keys.append(key())
+    monkeypatch.setattr(cache_module, "PERFUSION_VERSION", "other")
+    keys.append(key())
+    assert len(set(keys)) == len(keys)
+
+
+def test_who_cannot_be_prepared_is_remembered(upenn, tmp_path, monkeypatch):
+    """All processes and all parts of a run leave out the same examinations, and none is prepared over and over."""
+    tried: list[str] = []
+
+    def fail(subject, *_):
+        tried.append(subject.id)
+        if subject.id == NAMES[1]:
+            raise InputError("No brain was found.", "Look at it.")
+        return toy_patient()
+
+    monkeypatch.setattr(cache_module, "prepare_patient", fail)
+    subjects, config, told = read_cohort("upenn-gbm", upenn).subjects, settings(upenn), Silent()
+
+    def fill(**options) -> list[str]:
+        patients, excluded = fill_cache(subjects, config, tmp_path, 1, told, **options)
+        assert [patient.id for patient in patients] == NAMES[:1]
+        assert [(one.subject, one.reason) for one in excluded] == [(NAMES[1], "No brain was found. Look at it.")]
+        names, tried[:] = list(tried), []
+        return names
+
+    with pytest.raises(OutputError, match=rf"{NAMES[0]} is not in .*All processes have to share"):
+        fill(make=False)
+    assert fill() == NAMES
+    assert not told.warnings
+    assert fill() == []
+    assert "1 examination(s) could not be prepared before" in told.warnings[0]
+    assert fill(make=False) == []
+    assert fill(retry=True) == NAMES[1:]
+    monkeypatch.setattr(cache_module, "__version__", "another")
+    assert fill() == NAMES[1:]
+
+
+def test_a_process_that_is_killed_is_explained():
+    with pytest.raises(WorkerError, match=r"ended by the system, perhaps because memory was short.*fewer --workers"):
+        in_processes(os._exit, [9, 9], 2, Silent(), "patients")
 
 
 def test_a_damaged_cache_is_made_again(filled, upenn, tmp_path):

@@ -13,7 +13,7 @@ from HierSynthLib.errors import InputError
 from HierSynthLib.phantom import write_phantom
 from Testing import data_sets
 from Training.config import TrainingConfig
-from Training.datasets.cohort import read_cohort
+from Training.datasets.cohort import Cohort, read_cohort
 from Training.datasets.loading import find_cohort
 from Training.datasets.prepare import prepare_patient
 from Training.datasets.reading import load_subject
@@ -121,17 +121,55 @@ def test_a_trace_that_is_the_mean_already_is_recognised_by_its_parts(upenn, tmp_
         load_subject(with_trace(odd))
 
 
+@pytest.mark.parametrize("below", ["{0}", "images_DTI/{0}", "{0}/{0}", "images_DTI/{0}/{0}"])
+def test_upenn_diffusion_as_deep_as_the_download_has_it(tmp_path, below):
+    """The archive's own copy has images_DTI/images_DTI; nothing is read from the files here."""
+    name, base = "UPENN-GBM-00007_11", tmp_path / "NIfTI-files"
+    place = base / "images_DTI" / below.format(name)
+    files = [base / "images_structural" / name / f"{name}_T1.nii.gz"]
+    files += [base / "images_DSC" / name / f"{name}_DSC_ap-rCBV.nii.gz"]
+    files += [place / f"{name}_DTI_{kind}.nii.gz" for kind in ("TR", "AD", "RD")]
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (subject,) = read_cohort("upenn-gbm", tmp_path).subjects
+    assert subject.case.files[Role.ADC] == place / f"{name}_DTI_TR.nii.gz"
+    assert {path.parent for path in subject.extra.values()} == {place}
+
+
+def test_what_most_examinations_lack_is_told(upenn):
+    cohort = read_cohort("upenn-gbm", upenn)
+    assert cohort.gaps() == []
+
+    def lacking(count: int, role: Role) -> Cohort:
+        less = [
+            dataclasses.replace(
+                s, case=dataclasses.replace(s.case, files={r: p for r, p in s.case.files.items() if r != role})
+            )
+            for s in cohort.subjects[:count]
+        ]
+        return dataclasses.replace(cohort, subjects=(*less, *cohort.subjects[count:]))
+
+    assert lacking(1, Role.ADC).gaps() == [], "one of three"
+    (words,) = lacking(2, Role.ADC).gaps()
+    assert words.startswith("ADC is absent in 2 of 3 examinations")
+    assert lacking(3, Role.T1CE).gaps() == [], "not a sequence that is read"
+    assert dataclasses.replace(lacking(3, Role.FLAIR), expected=(Role.ADC,)).gaps() == []
+
+
 def test_upenn_cbv_from_the_series(upenn):
-    """ΔR2* in proportion to the CBV comes back as CBV, in nrCBV."""
+    """ΔR2* in proportion to the CBV comes back as CBV, in nrCBV, from a series that does not lie on the anatomy."""
     name = "UPENN-GBM-00002_11"
     path = upenn / "NIfTI-files" / "images_DSC" / name / f"{name}_DSC.nii.gz"
-    data_sets.write_dsc(path, timing=False)
+    data_sets.write_dsc(path, timing=False, shift_mm=data_sets.SHIFT_MM)
     cohort = read_cohort("upenn-gbm", upenn, "dsc")
     assert [subject.id for subject in cohort.subjects] == [name]
     assert {exclusion.reason for exclusion in cohort.excluded} == {"It has no DSC series."}
     with pytest.raises(InputError, match=r"states its echo time.*te_s"):
         prepare_patient(cohort.subjects[0], settings("upenn-gbm", upenn, cbv="dsc"))
+    path.with_name(f"{name}_DSC.json").write_text("{")  # what is not needed cannot be wrong
     _, patient = prepared("upenn-gbm", upenn, cbv="dsc", te_s=0.03, tr_s=1.5)
+    assert patient.facts["target"]["remarks"], "but it is told"
     deep = ndimage.binary_erosion(patient.known, iterations=2)
     expected = np.clip(at_voxels(*data_sets.halved(data_sets.stripped().CBV), patient), 0, CEILING)[deep]
     assert np.corrcoef(patient.cbv[deep], expected)[0, 1] > 0.98
@@ -156,6 +194,7 @@ def test_isles_values_on_the_grid_of_the_adc(tmp_path):
     cohort = read_cohort("isles", tmp_path)
     assert [(s.id, s.group) for s in cohort.subjects] == [("training_1", "stroke"), ("training_2", "stroke")]
     assert cohort.subjects[0].absent == ("T1 is absent.", "T2 is absent.", "FLAIR is absent.")
+    assert cohort.gaps() == [], "the data set has no others"
     subject, patient = prepared("isles", tmp_path)
     check_values(subject, patient, 1e-3, 1 / patient.facts["target"]["white matter mean"])
     assert set(patient.sequences) == {Role.ADC}

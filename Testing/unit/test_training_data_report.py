@@ -19,6 +19,7 @@ from Training.datasets.__main__ import main
 from Training.datasets.cohort import Cohort, Subject, Target
 from Training.datasets.loading import check_targets, same_content
 from Training.datasets.report import report_data
+from Training.datasets.series import times_of
 from Training.datasets.settings import DataConfig
 
 SUBJECTS = {"sub-01": ["ses-1", "ses-2"], "sub-02": [], "sub-03": [], "sub-04": []}
@@ -97,6 +98,36 @@ def test_mixed_grids_are_reported_and_used(tmp_path):
     assert "1 × 64 × 78 × 64 (ADC, 3 × 3 × 3 mm)" in text
     assert "1 × 64 × 78 × 32 (ADC, 3 × 3 × 6 mm)" in text
     assert "10⁻⁶ mm²/s" in text, "the units that were recognised"
+
+
+def test_series_are_looked_at_before_the_training(tmp_path):
+    """A dry run says that times are missing and which series is none; what is configured is not asked of the file."""
+    names = [f"UPENN-GBM-0000{n}_11" for n in (1, 2, 3)]
+    data_sets.write_upenn(tmp_path, names)
+    paths = [tmp_path / "NIfTI-files" / "images_DSC" / name / f"{name}_DSC.nii.gz" for name in names]
+    data_sets.write_dsc(paths[0], frames=21, timing=False)
+    data_sets.write_dsc(paths[1], frames=21)
+    data_sets.write_dsc(paths[2], frames=19)
+
+    def reported(**times: float):
+        data = DataConfig(source="upenn-gbm", folder=str(tmp_path), cbv="dsc", shares=(1.0, 0.0, 0.0, 0.0), **times)
+        found = report_data(TrainingConfig(spacing_mm=(3.0,) * 3, data=data), tmp_path / "cache", 1)
+        return {row.subject.id for row in found.rows}, {one.subject: one.reason for one in found.excluded}
+
+    used, excluded = reported()
+    assert used == {names[1]}
+    assert "states its echo time and the time between its frames. Set te_s and tr_s" in excluded[names[0]]
+    assert "× 19 values, where a series of at least 20 frames is expected" in excluded[names[2]]
+    used, excluded = reported(te_s=0.03, tr_s=1.5)
+    assert (used, set(excluded)) == ({*names[:2]}, {names[2]})
+    used, excluded = reported(te_s=30.0, tr_s=1500.0)
+    assert not used
+    assert "looks like milliseconds" in excluded[names[0]]
+    paths[0].with_name(f"{names[0]}_DSC.json").write_text("{")
+    assert times_of(paths[0], DataConfig(te_s=0.03, tr_s=1.5)) == (0.03, 1.5)
+    with pytest.raises(InputError, match="cannot be read as JSON"):
+        times_of(paths[0], DataConfig(te_s=0.03))
+    assert times_of(paths[1], DataConfig(te_s=0.05)) == (0.05, 1.5)
 
 
 def test_a_cohort_without_cbv_is_reported_with_an_error(tmp_path):

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from HierSynthLib.case import Case
 from HierSynthLib.errors import InputError
+from Training.config import TrainingConfig
 from Training.datasets.cohort import Cohort, Exclusion, Subject, Target
+from Training.datasets.loading import find_cohort
 from Training.datasets.settings import SPLITS, DataConfig
-from Training.datasets.splits import divide, find_division
+from Training.datasets.splits import divide, find_division, record_of
 
 SHARES = (0.7, 0.1, 0.1, 0.1)
 
@@ -68,24 +70,25 @@ SESSIONS = {f"sub-{n:02d}_ses-{s}": f"sub-{n:02d}" for n in range(12) for s in (
 
 def test_a_stored_division_is_used_again(tmp_path):
     file, config = tmp_path / "new" / "splits.json", DataConfig(source="bids", folder="x")
-    first = find_division(cohort_of(SESSIONS), config, file, seed=1)
+    first = find_division(cohort_of(SESSIONS), config, file)
     assert set(first.of) == set(SESSIONS.values())
     assert first.warnings == ()
-    again = find_division(cohort_of(SESSIONS), config, file, seed=2)
+    again = find_division(cohort_of(SESSIONS), dataclasses.replace(config, division_seed=2), file)
     assert again.of == first.of
+    assert "made with the seed 1; it is used, not 2" in again.warnings[0]
     content = json.loads(file.read_text())
     moved = next(name for name, split in first.of.items() if split == "test")
     content["divisions"][0][moved] = "train"
     file.write_text(json.dumps(content))
-    assert find_division(cohort_of(SESSIONS), config, file, 1).of[moved] == "train", "a division made by hand"
+    assert find_division(cohort_of(SESSIONS), config, file).of[moved] == "train", "a division made by hand"
 
 
 def test_new_and_vanished_patients_are_told(tmp_path):
     file, config = tmp_path / "splits.json", DataConfig(source="bids", folder="x")
-    first = find_division(cohort_of(SESSIONS), config, file, 1)
+    first = find_division(cohort_of(SESSIONS), config, file)
     fewer = {name: patient for name, patient in SESSIONS.items() if patient not in ("sub-03", "sub-07")}
     changed = cohort_of({**fewer, "sub-99": "sub-99"}, [Exclusion("sub-03_ses-1", "no CBV")])
-    found = find_division(changed, config, file, 1)
+    found = find_division(changed, config, file)
     assert found.of == {name: split for name, split in first.of.items() if name not in ("sub-03", "sub-07")}
     vanished, new = found.warnings
     assert "2 patients (sub-03, sub-07)" in vanished
@@ -96,8 +99,8 @@ def test_new_and_vanished_patients_are_told(tmp_path):
 
 def test_other_shares_do_not_change_a_stored_division(tmp_path):
     file, config = tmp_path / "splits.json", DataConfig(source="bids", folder="x")
-    first = find_division(cohort_of(SESSIONS), config, file, 1)
-    changed = find_division(cohort_of(SESSIONS), dataclasses.replace(config, shares=(0.25, 0.25, 0.25, 0.25)), file, 1)
+    first = find_division(cohort_of(SESSIONS), config, file)
+    changed = find_division(cohort_of(SESSIONS), dataclasses.replace(config, shares=(0.25, 0.25, 0.25, 0.25)), file)
     assert changed.of == first.of
     assert "[0.7, 0.1, 0.1, 0.1]" in changed.warnings[0]
 
@@ -117,7 +120,7 @@ def test_faulty_division_files(tmp_path, content, words):
     file = tmp_path / "splits.json"
     file.write_text(content)
     with pytest.raises(InputError) as caught:
-        find_division(cohort_of(SESSIONS), DataConfig(source="bids", folder="x"), file, 1)
+        find_division(cohort_of(SESSIONS), DataConfig(source="bids", folder="x"), file)
     assert words in str(caught.value)
     assert str(file) in str(caught.value)
     assert file.read_text() == content
@@ -125,7 +128,7 @@ def test_faulty_division_files(tmp_path, content, words):
 
 def test_a_fold_is_chosen(tmp_path):
     file, config = tmp_path / "splits.json", DataConfig(source="bids", folder="x", folds=3)
-    folds = [find_division(cohort_of(SESSIONS), dataclasses.replace(config, fold=n), file, 1).of for n in range(3)]
+    folds = [find_division(cohort_of(SESSIONS), dataclasses.replace(config, fold=n), file).of for n in range(3)]
     tested = [name for division in folds for name, split in division.items() if split == "test"]
     assert sorted(tested) == sorted(set(SESSIONS.values()))
 
@@ -176,3 +179,65 @@ def test_an_unknown_data_set_and_a_missing_folder(tmp_path):
         with pytest.raises(InputError, match="no subject") as caught:
             read_cohort(source, tmp_path)
         assert "layout" in caught.value.hint
+
+
+@pytest.fixture(scope="module")
+def upenn(tmp_path_factory):
+    """The names of a data set of ten patients; nothing is read from its files."""
+    folder = tmp_path_factory.mktemp("upenn")
+    for n in range(1, 11):
+        for kind, stem in (("structural", "T1"), ("DSC", "DSC_ap-rCBV")):
+            name = f"UPENN-GBM-{n:05d}_11"
+            place = folder / "NIfTI-files" / f"images_{kind}" / name / f"{name}_{stem}.nii.gz"
+            place.parent.mkdir(parents=True)
+            place.touch()
+    return folder
+
+
+def found(folder, cache, seed=1, splits=None, **data):
+    config = TrainingConfig(seed=seed, data=DataConfig(source="upenn-gbm", folder=str(folder), **data))
+    return find_cohort(config, cache, splits=splits)[1]
+
+
+def test_trainings_with_other_seeds_and_caches_test_the_same_patients(upenn, tmp_path):
+    """Else the mean of three trainings would be measured on patients that two of them were trained on."""
+    first = found(upenn, tmp_path / "one")
+    assert found(upenn, tmp_path / "two", seed=2).of == first.of
+    assert found(upenn, tmp_path / "three", division_seed=2).of != first.of
+    assert found(upenn, tmp_path / "two", seed=2).record == first.record
+
+
+def test_excluding_somebody_moves_nobody_else(upenn, tmp_path):
+    whole = found(upenn, tmp_path / "one").of
+    less = found(upenn, tmp_path / "two", exclude=("UPENN-GBM-00004",)).of
+    assert less == {name: split for name, split in whole.items() if name != "UPENN-GBM-00004"}
+
+
+def test_a_run_keeps_to_its_own_copy(upenn, tmp_path):
+    """The division survives a cache that is deleted, or that another run has filled meanwhile."""
+    own, copy = found(upenn, tmp_path / "one"), tmp_path / "splits.json"
+    copy.write_text(json.dumps(own.content))
+    (tmp_path / "one" / "splits-upenn-gbm.json").unlink()
+    assert found(upenn, tmp_path / "one", splits=copy, division_seed=7).of == own.of
+    assert not (tmp_path / "one" / "splits-upenn-gbm.json").exists()
+    assert found(upenn, tmp_path / "one", splits=tmp_path / "absent.json", division_seed=7).of != own.of
+
+
+def test_the_record_of_a_division_changes_with_who_is_seen_and_names_nobody():
+    division = {"ann": "train", "bob": "validation", "eve": "calibration", "joe": "test"}
+    record = record_of("bids", division)
+    assert record["patients"] == {"train": 1, "validation": 1, "calibration": 1, "test": 1}
+    assert not any(name in json.dumps(record) for name in division)
+    assert record_of("bids", dict(reversed(division.items()))) == record
+    assert record_of("bids", {**division, "sue": "test"})["seen"] == record["seen"], "nobody has seen her"
+    others = [{**division, "joe": "train", "ann": "test"}, {**division, "bob": "train"}, {**division, "sue": "train"}]
+    assert len({record["seen"], *(record_of("bids", other)["seen"] for other in others)}) == 4
+    assert record_of("isles", division)["seen"] != record["seen"]
+
+
+def test_the_record_of_simulated_patients_holds_their_seeds(tmp_path):
+    config = TrainingConfig(data=DataConfig(phantoms=3, validation=2, calibration=0, test=1, held_out_seed=500_000))
+    _, division = find_cohort(config, tmp_path)
+    assert division.record["seeds"]["train"] == [10_000, 10_003]
+    assert division.record["seeds"]["validation"] == [500_000, 500_002]
+    assert division.record["seeds"]["test"] == [520_000, 520_001]

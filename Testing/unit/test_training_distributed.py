@@ -15,6 +15,8 @@ from HierSynthLib.progress import Silent
 from Testing.training_toys import run_toy, same_weights, toy_config
 from Training.engine.distributed import World, processes
 from Training.engine.monitor import read_metrics
+from Training.losses.contrast import PerfusionConstraint
+from Training.losses.settings import LossConfig
 
 PLAIN = {"network": {"slices": 1}, "losses": {"crop": 16, "patches": [8], "r1_every": 2}}
 SMALL_ADVERSARY = {"channels": [4, 6], "residual_channels": [4, 6], "patch_channels": 4}
@@ -35,6 +37,26 @@ def method(accumulate: int):
     )
 
 
+def scene(rank: int) -> tuple[torch.Tensor, ...]:
+    """Residual, acquired residual, brain and lesion of a process; the second one has too little brain for 16 pixels."""
+    random = torch.Generator().manual_seed(rank)
+    made, acquired = (torch.randn(2, 1, 32, 32, generator=random) for _ in range(2))
+    brain = torch.zeros(2, 1, 32, 32)
+    brain[:, :, :9, : 9 if rank else 32] = 1
+    return made, acquired, brain, 0 * brain
+
+
+def constraint_steps(scenes: list[tuple[torch.Tensor, ...]]) -> list[dict[str, float]]:
+    """The terms of three steps of the perfusion-aware constraint, means over `scenes`."""
+    torch.manual_seed(4)
+    module, steps = PerfusionConstraint(LossConfig(patches=(8, 16))), []
+    for step in (1, 2, 3):
+        parts = [module(*one, step, torch.Generator().manual_seed(step)) for one in scenes]
+        steps.append({name: sum(part[name].item() for part in parts) / len(parts) for name in parts[0]})
+        assert all(part.keys() == parts[0].keys() for part in parts)
+    return steps
+
+
 def child(rank: int, port: int, folder: str) -> None:
     """One of two processes, with the environment that torchrun gives it."""
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
@@ -50,6 +72,7 @@ def child(rank: int, port: int, folder: str) -> None:
         if rank == 1:
             spare.weight.grad = torch.ones(1, 1)
         world.average_gradients([*layer.parameters(), *spare.parameters()])
+        results["constraint"] = constraint_steps([scene(rank)])
         results["gradients"] = [layer.weight.grad.tolist(), layer.bias.grad, spare.weight.grad.item(), spare.bias.grad]
         for name, config, make in (("toy", toy(), True), ("method", method(1), False)):
             options = {} if make else {"make": None}
@@ -109,6 +132,16 @@ def test_both_processes_hold_the_same_weights_before_the_best_are_chosen(two, na
     assert first.keys() == second.keys()
     if results(two, 0)[name] == results(two, 1)[name]:
         assert first == second
+
+
+def test_a_process_without_patches_takes_part_in_the_statistics(two):
+    """Otherwise the processes' exchanges would no longer belong together."""
+    expected = constraint_steps([scene(0), scene(1)])
+    assert [set(terms) for terms in expected] == [set(), {"nce", "descriptor"}, {"nce", "descriptor"}]
+    for step, terms in enumerate(expected):
+        for name, value in terms.items():
+            mean = sum(results(two, rank)["constraint"][step][name] for rank in range(2)) / 2
+            assert mean == pytest.approx(value, rel=1e-4)
 
 
 def test_only_the_first_process_writes(two):

@@ -9,17 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import structural_similarity
 
 from HierSynthLib.errors import Cancelled, InputError, OutputError
 from HierSynthLib.progress import Silent
-from Testing.training_toys import ToyObjective, run_toy, same_weights, toy_config, toy_patient, toy_trainer
+from Testing.training_toys import ToyObjective, run_toy, same_weights, toy_config, toy_trainer
 from Training.engine.ema import Ema
 from Training.engine.interrupts import interruptible
 from Training.engine.loop import TrainingDivergedError
 from Training.engine.monitor import Monitor, draw_curve, picture_grid, read_metrics
 from Training.engine.schedule import FLOOR, generator_for, rate_factor
-from Training.engine.validation import Validator, model_settings
+from Training.objectives import stages
 from Training.train import make_network
 
 
@@ -220,11 +219,91 @@ def test_a_gradient_that_is_no_number_stops_before_the_weights_are_changed(tmp_p
     assert all(bool(torch.isfinite(p).all()) for p in trainer.network.parameters())
 
 
-def test_a_batch_that_cannot_be_divided_is_refused(tmp_path):
-    trainer = toy_trainer(tmp_path, toy_config())
+class Refining(ToyObjective):
+    improves_map = False
+
+
+def test_a_stage_that_does_not_change_the_map_goes_on_from_the_best_weights_and_keeps_its_last(tmp_path):
+    """As the refiner: the measure, that of the map, cannot choose among its weights."""
+    config = toy_config(validation={"every": 2})
+
+    def make(name, *parts):
+        return (Refining if name == "second" else ToyObjective)(name, *parts)
+
+    trainer = toy_trainer(tmp_path, config, make=make)
+    begun = []
+    trainer.begin = lambda *parts: begun.append(copy_of(trainer)) or type(trainer).begin(trainer, *parts)
+    measured = iter([0.1, 0.9, 0.2, *[0.8, 0.7, 0.6]])
+    found = []
+    trainer.validator.measure = lambda network, device: found.append(copy_of(network)) or {"roi_ssim": next(measured)}
+    facts = trainer.run(None)
+    assert same_state(begun[1], found[1]), "the second validation of the first stage was the best"
+    assert (facts["step"], facts["measure"]) == (6 + 5, 0.6)
+    assert same_state(copy_of(trainer), found[-1])
+    assert not same_state(found[-1], found[-2])
+
+
+def copy_of(owner) -> dict[str, torch.Tensor]:
+    network = getattr(owner, "network", owner)
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def same_state(first, second) -> bool:
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_batch_that_cannot_be_divided_is_refused_before_the_first_step(tmp_path, late):
+    config = toy_config(global_stage={"batch": 6}) if late else toy_config()
+    trainer = toy_trainer(tmp_path, config)
     trainer.world = dataclasses.replace(trainer.world, size=3)
     with pytest.raises(InputError, match="4 slices cannot be divided into 3 equal parts"):
         trainer.run(None)
+    assert not trainer.seconds
+
+
+def test_patches_that_do_not_fit_into_a_slice_are_refused_before_the_first_step(tmp_path):
+    """The padded slice has 20 × 20 pixels; the first stage does not use patches yet."""
+    trainer = toy_trainer(tmp_path, toy_config(losses={"patches": [8, 24]}), make=None)
+    with pytest.raises(InputError, match="patches of 24 pixels do not fit into slices of 20"):
+        trainer.run(None)
+    assert not trainer.seconds
+    without = toy_config(losses={"patches": [8, 24], "nce": 0, "descriptor": 0}, global_stage={"steps": 1})
+    toy_trainer(tmp_path / "without", without, make=None).begin(0, without.global_stage, plan_of(without), None)
+
+
+def plan_of(config):
+    network = make_network(config, torch.device("cpu"))
+    return stages(config, network, 1.0)[0][1]()
+
+
+def test_going_on_in_other_parts_is_told(tmp_path):
+    with pytest.raises(Cancelled):
+        run_toy(tmp_path, toy_config(), reporter=Stopping())
+    told = Noting()
+    run_toy(tmp_path, toy_config(), reporter=told)
+    assert told.warnings == []
+    with pytest.raises(Cancelled):
+        run_toy(tmp_path / "other", toy_config(), reporter=Stopping())
+    trainer = toy_trainer(tmp_path / "other", toy_config(), reporter=told)
+    trainer.plan = [(dataclasses.replace(settings, accumulate=2), make) for settings, make in trainer.plan]
+    trainer.run(trainer.store.latest(told))
+    assert len(told.warnings) == 1
+    assert "in 1 parts and goes on in 2 (processes × accumulate)" in told.warnings[0]
+
+
+class Stopping(Silent):
+    def progress(self, stage, fraction):
+        raise Cancelled
+
+
+class Noting(Silent):
+    def __init__(self):
+        super().__init__()
+        self.warnings = []
+
+    def warning(self, message):
+        self.warnings.append(message)
 
 
 def test_bfloat16_trains_about_the_same(tmp_path):
@@ -236,70 +315,6 @@ def test_bfloat16_trains_about_the_same(tmp_path):
         for name in ("plain", "half")
     ]
     np.testing.assert_allclose(losses[0], losses[1], rtol=0.1)
-
-
-def test_validation_measures_as_scikit_image_does():
-    config = toy_config(validation={"slices": 8, "patients": 1})
-    network = make_network(config, torch.device("cpu")).eval()
-    patient = toy_patient(7)
-    validator = Validator([patient, toy_patient(8)], config, model_settings(config, simulated=True))
-    found = validator.measure(network, torch.device("cpu"))
-    with torch.inference_mode():
-        from Training.datasets.sampler import SliceSampler
-
-        sampler = SliceSampler([patient], config, network.stride, 0)
-        truth, made = np.zeros(patient.brain.shape, np.float32), np.zeros(patient.brain.shape, np.float32)
-        for k in np.flatnonzero(patient.brain.any(axis=(0, 1))):
-            pictures = sampler.pictures(patient, int(k))
-            # (18, 20) is padded to multiples of the stride, the same on both sides.
-            top, left = ((s - n) // 2 for s, n in zip(pictures["cbv"].shape[1:], patient.brain.shape[:2], strict=True))
-            window = (slice(top, top + 18), slice(left, left + 20))
-            made[:, :, k] = network(torch.from_numpy(pictures["x"])[None]).final[0, 0].numpy()[window]
-            truth[:, :, k] = pictures["cbv"][0][window]
-    made = np.clip(made, 0, 10) * patient.brain
-    assert found["roi_ssim"] == pytest.approx(_padded_ssim(truth, made)[patient.lesion].mean(), abs=1e-4)
-    assert found["mae"] == pytest.approx(np.abs(made - truth)[patient.brain].mean(), rel=1e-4)
-    x, y = made[patient.brain].astype(float), truth[patient.brain].astype(float)
-    ccc = 2 * np.cov(x, y, ddof=0)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
-    assert found["ccc"] == pytest.approx(ccc, rel=1e-4)
-
-
-def _padded_ssim(truth, made):
-    """Scikit-image refuses volumes thinner than its window: continued by reflection, as our windows are."""
-    pad = 8
-    wide = [np.pad(a, pad, mode="symmetric") for a in (truth, made)]
-    _, full = structural_similarity(
-        *wide, data_range=6.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
-    )
-    return full[pad:-pad, pad:-pad, pad:-pad]
-
-
-def test_validation_on_a_slab_equals_the_same_slices_of_the_whole_patient():
-    """Neighbouring input slices lie outside the slab: they must be read, not be taken for missing."""
-    config = toy_config(network={"slices": 3}, validation={"slices": 3, "patients": 1})
-    network = make_network(config, torch.device("cpu")).eval()
-    patient = toy_patient(9)
-    settings = model_settings(config, simulated=True)
-    from HierSynthLib.synthesis.model import LoadedModel
-    from HierSynthLib.synthesis.pipeline import synthesise
-
-    model = LoadedModel.wrap(network, settings, torch.device("cpu"))
-    maps = synthesise(patient.sequences, patient.brain, model, torch.device("cpu"), Silent())
-    slab = (slice(None), slice(None), slice(1, 4))  # three slices around slice 2, the first widest one of the lesion
-    error = np.abs(maps.synthetic - patient.cbv)[slab][patient.brain[slab]].mean()
-    found = Validator([patient], config, settings).measure(network, torch.device("cpu"))
-    assert found["mae"] == pytest.approx(error, rel=1e-5)
-
-
-def test_a_patient_without_a_lesion_is_measured_in_the_whole_brain():
-    config = toy_config(validation={"slices": 8})
-    patient = toy_patient(3)
-    healthy = dataclasses.replace(patient, lesion=np.zeros_like(patient.lesion))
-    network, settings = make_network(config, torch.device("cpu")).eval(), model_settings(config, simulated=True)
-    brain = dataclasses.replace(patient, lesion=patient.brain)
-    found = [Validator([one], config, settings).measure(network, torch.device("cpu")) for one in (healthy, brain)]
-    assert found[0] == pytest.approx(found[1])
-    assert not Validator([], config, settings)
 
 
 def test_rows_of_a_killed_run_are_dropped_when_it_goes_on(tmp_path):

@@ -20,7 +20,17 @@ from HierSynthLib.synthesis.pipeline import Maps
 from Testing.training_toys import same_weights, toy_config, toy_patient
 from Training.config import parse_config
 from Training.datasets.loading import Patients
-from Training.export import RunFacts, error_quantile, export_package, interval_factor, measure, predict, summarise
+from Training.evaluation.trained_on import read_trained_on
+from Training.export import (
+    RunFacts,
+    error_quantile,
+    export_package,
+    interval_factor,
+    measure,
+    per_person,
+    predict,
+    summarise,
+)
 from Training.train import make_network
 
 CPU = torch.device("cpu")
@@ -104,11 +114,12 @@ def test_the_factor_makes_the_interval_cover():
     final = large.cbv + error
     half_width = np.full(large.cbv.shape, -0.3 * math.log(0.2), np.float32)
     maps = Maps(final, final + 1, final * 0, half_width, 0.8, CPU)
-    factor = interval_factor([error_quantile(maps, large)])
+    quantile = error_quantile(maps, large)
+    factor, people = interval_factor([quantile, quantile], Silent())
+    assert people == 2
     assert factor == pytest.approx(2.0, rel=0.03), "the errors are twice as wide as the scale says"
     assert measure(maps, large, factor)["coverage of the 80% interval, brain"] == pytest.approx(0.8, abs=0.005)
-    assert interval_factor([1.0, 4.0, math.nan]) == 2.5
-    assert interval_factor([]) == 1.0
+    assert interval_factor([1.0, 4.0, math.nan], Silent()) == (2.5, 2)
     assert shape == (18, 20, 8)
 
 
@@ -145,11 +156,69 @@ def test_a_patient_without_a_lesion_has_no_figures_of_it():
     found = measure(maps, patient, 1.0)
     assert math.isnan(found["SSIM, lesion"])
     assert math.isnan(found["MAE, lesion (nrCBV)"])
-    words = summarise([found, found])
+    words = summarise(["a", "b"], [found, found])
     assert words["SSIM, lesion"] == "not measured"
     assert words["MAE, brain (nrCBV)"] == "0.000 ± 0.000 (n = 2)"
-    assert summarise([{"a": 1.0}, {"a": 3.0}, {"a": math.nan}])["a"] == "2.000 ± 1.414 (n = 2)"
-    assert summarise([]) == {}
+    assert summarise("xyz", [{"a": 1.0}, {"a": 3.0}, {"a": math.nan}])["a"] == "2.000 ± 1.414 (n = 2)"
+    assert summarise([], []) == {}
+
+
+def test_two_examinations_are_one_patient():
+    """Means of 2 and 8 for Ann (1, 3) and Bob (8): not of three patients; what one examination lacks, the other has."""
+    scores = [{"a": 1.0, "b": 5.0}, {"a": 8.0, "b": 7.0}, {"a": 3.0, "b": math.nan}]
+    words = summarise(["Ann", "Bob", "Ann"], scores)
+    assert words == {"a": "5.000 ± 4.243 (n = 2)", "b": "6.000 ± 1.414 (n = 2)"}
+    assert per_person(["Ann", "Bob", "Ann"], [1.0, 8.0, 3.0]) == [2.0, 8.0]
+    assert summarise(["Ann", "Ann"], scores[:2])["a"] == "4.500 (n = 1)", "no spread of one person"
+
+
+def test_the_card_counts_patients_not_examinations(tmp_path):
+    """Both calibration examinations are of one person: that is not enough to calibrate."""
+    found = patients(calibration=2, test=2)
+    for split in ("calibration", "test"):
+        members = getattr(found, split)
+        members[:] = [dataclasses.replace(each, patient=f"one-{split}") for each in members]
+    told = Silent()
+    export(tmp_path / "model", toy_config(), found, told)
+    card = (tmp_path / "model" / "docs" / "README.md").read_text()
+    assert "(n = 1)" in card
+    assert "(n = 2)" not in card
+    assert "**Not calibrated:**" in card
+    assert "not calibrated: 1 calibration patient(s)" in told.warnings[0]
+
+
+@pytest.mark.parametrize("known", [[], [3.0], [math.nan, math.inf, 3.0]])
+def test_fewer_than_two_patients_do_not_calibrate(known):
+    told = Silent()
+    assert interval_factor(known, told) == (1.0, 0)
+    assert "not calibrated" in told.warnings[0]
+
+
+@pytest.mark.parametrize(("quantile", "stored"), [(5e4, 100.0), (1e-7, 0.001)])
+def test_a_factor_that_no_package_may_hold_is_clipped_with_a_warning(tmp_path, monkeypatch, quantile, stored):
+    """An export must not fail after days of training."""
+    monkeypatch.setattr("Training.export.error_quantile", lambda maps, patient: quantile)
+    told = Silent()
+    export(tmp_path / "model", toy_config(), patients(test=0), told)
+    assert verify_model(tmp_path / "model").settings.uncertainty_scale == stored
+    assert f"{stored:g} is stored" in told.warnings[0]
+
+
+def test_a_patient_whose_cbv_is_not_known_anywhere_has_no_quantile():
+    patient = dataclasses.replace(toy_patient(2), known=np.zeros_like(toy_patient(2).brain))
+    maps = Maps(patient.cbv, patient.cbv, patient.cbv * 0, patient.cbv * 0, 0.8, CPU)
+    assert math.isnan(error_quantile(maps, patient))
+    assert not math.isfinite(error_quantile(maps, dataclasses.replace(toy_patient(2), cbv=patient.cbv + 1)))
+
+
+def test_the_package_records_who_was_trained_on(tmp_path):
+    division = {"cohort": "upenn-gbm", "folds": 0, "fold": 0, "seen": "ab" * 32}
+    export(tmp_path / "model", toy_config(), dataclasses.replace(patients(), division=division))
+    block = json.loads((tmp_path / "model" / METADATA).read_text())["hiersynth"]
+    assert block["division"] == division
+    trained = read_trained_on(tmp_path / "model")
+    assert (trained.division, trained.cohort, trained.data) == (division, "upenn-gbm", toy_config().data)
+    assert block["calibration_patients"] == 2
 
 
 def test_the_card_tells_command_data_and_course(tmp_path):
@@ -182,7 +251,7 @@ def test_the_card_tells_command_data_and_course(tmp_path):
     metadata = json.loads((tmp_path / "model" / METADATA).read_text())
     assert metadata["hiersynth"]["simulated_training"] is True
     factor = metadata["hiersynth"]["uncertainty_scale"]
-    assert f"times {factor:.3f}" in card
+    assert f"times {factor:.4g}" in card
     info = verify_model(tmp_path / "model")
     assert info.settings.uncertainty_scale == factor != 1.0
 

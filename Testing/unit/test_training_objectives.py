@@ -6,85 +6,15 @@ import pytest
 import torch
 
 from HierSynthLib.synthesis import architectures
-from HierSynthLib.synthesis.networks import NetworkConfig, TwoStageNetwork
+from HierSynthLib.synthesis.networks import Synthesis, TwoStageNetwork
+from Testing.objective_toys import AREA, COUNT, NETWORK, PLAIN, objective, objectives, seeded, settings, slices, train
 from Training.augmentation import AugmentationConfig
-from Training.config import StageConfig, TargetConfig, TrainingConfig
-from Training.discriminators import AdversaryConfig
-from Training.losses.settings import LossConfig
+from Training.config import StageConfig, TargetConfig
 from Training.objectives import Objective, stages
 from Training.objectives.adversary import condition_of
 from Training.objectives.base import take
-
-NETWORK = NetworkConfig(slices=3, global_channels=(4, 6), local_channels=(4, 6), style=6, latent=2)
-REFINED = dataclasses.replace(NETWORK, refiner_channels=(4, 6))
-PLAIN = AugmentationConfig(gain=0, offset=0, noise=0, dropout=0, differentiable=False)
-COUNT = 4
-
-
-def settings(method: str = "hiersynth", **changes) -> TrainingConfig:
-    """Small networks, every weight on."""
-    losses = {"path_length": 0.1, "path_length_every": 2, "r1_every": 2, "crop": 16, "patches": (8,)}
-    losses |= changes.pop("losses", {})
-    stage = StageConfig(steps=4, batch=COUNT, rate=2e-3)
-    return TrainingConfig(
-        method=method,
-        network=changes.pop("network", REFINED if method == "hiersynth" else NETWORK),
-        global_stage=stage,
-        local_stage=dataclasses.replace(stage, rate=1e-3),
-        joint_stage=dataclasses.replace(stage, rate=2e-4),
-        refiner_stage=changes.pop("refiner_stage", stage),
-        adversary=AdversaryConfig(channels=(4, 6), residual_channels=(4, 6), patch_channels=4),
-        losses=LossConfig(**losses),
-        **changes,
-    )
-
-
-def slices(seed: int = 0, count: int = COUNT, edge: int = 32) -> dict[str, torch.Tensor]:
-    """A batch: an elliptic brain with a lesion; CBV follows the first sequence."""
-    random = torch.Generator().manual_seed(seed)
-    rows, columns = torch.meshgrid(torch.arange(edge), torch.arange(edge), indexing="ij")
-    brain = ((rows - edge / 2) ** 2 + (columns - edge / 2) ** 2 < (0.45 * edge) ** 2).float().expand(count, 1, -1, -1)
-    lesion = ((rows - edge / 3) ** 2 + (columns - edge / 2) ** 2 < (0.15 * edge) ** 2).float() * brain
-    x = torch.randn(count, NETWORK.inputs, edge, edge, generator=random) * brain
-    x[:, -5:-1] = 1
-    x[:, -1:] = brain
-    cbv = (2 + x[:, 1:2]).clamp(0, 6) * brain
-    low_pass = torch.nn.functional.avg_pool2d(cbv, 5, 1, 2) * brain
-    return {"x": x, "cbv": cbv, "low_pass": low_pass, "brain": brain.contiguous(), "lesion": lesion}
-
-
-AREA = float(slices()["brain"].sum() / COUNT)
-
-
-def objectives(config: TrainingConfig, area: float = AREA) -> list[Objective]:
-    torch.manual_seed(1)
-    network = architectures.build(config.method, config.network_settings())
-    return [make() for _, make in stages(config, network, area)]
-
-
-def objective(name: str, config: TrainingConfig) -> Objective:
-    return next(one for one in objectives(config) if one.name == name)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def train(one: Objective, batch: dict, steps: int, first: int = 1) -> list[dict[str, dict[str, float]]]:
-    """A plain loop as the engine's: every group in turn; returns the terms of each step."""
-    groups = one.groups()
-    optimisers = {group.name: torch.optim.Adam(group.parameters, group.rate, group.betas) for group in groups}
-    history = []
-    for step in range(first, first + steps):
-        history.append({})
-        for group in groups:
-            terms = one.losses(group.name, batch, step, seeded(step))
-            optimisers[group.name].zero_grad()
-            sum(terms.values()).backward()
-            optimisers[group.name].step()
-            history[-1][group.name] = {name: value.item() for name, value in terms.items()}
-    return history
-
+from Training.objectives.local_stage import local_terms
+from Training.objectives.parts import Parts
 
 RECONSTRUCTION = {"l1", "ssim", "scale", "frequency"}
 LOCAL = RECONSTRUCTION | {"low_pass_residual", "nce", "descriptor", "residual_adversarial"}
@@ -173,6 +103,23 @@ def test_modules_exist_only_where_they_are_needed():
     assert {"nce", "descriptor"} <= set(train(textured, slices(), 2)[-1]["generator"])
 
 
+def test_the_constraint_on_a_single_network_is_that_of_the_two_modules():
+    """With the low-pass target as global map, the same map has the same texture terms in both."""
+    batch, losses = slices(), {"texture_on_single": True}
+    single = objective("single", settings("monolith", losses=losses, augmentation=PLAIN))
+    config = settings(losses=losses, augmentation=PLAIN)
+    parts = Parts(config, architectures.build("hiersynth", config.network_settings()), AREA)
+    taken, network = take(batch, NETWORK, config, seeded()), single.modules()["network"]
+    for step in (1, 2):
+        found = single.losses("generator", batch, step, seeded())
+        made = network(taken.x)
+        base = batch["low_pass"]
+        result = Synthesis(base, made.final - base, made.log_scale)
+        expected = local_terms(parts, result, taken, step, seeded())
+    for name in ("nce", "descriptor"):
+        torch.testing.assert_close(found[name], expected[name])
+
+
 def test_weights_scale_their_terms():
     batch = slices()
     once = objective("local", settings()).losses("generator", batch, 1, seeded())
@@ -195,6 +142,31 @@ def test_the_residual_never_trains_the_global_module():
     assert {"nce", "descriptor", "residual_adversarial", "scale"} <= set(terms)
     assert all(p.grad is None for p in network.global_module.parameters())
     assert sum(float(p.grad.abs().sum()) for p in network.local_module.parameters()) > 0
+
+
+def test_the_whole_map_trains_both_modules_where_they_are_coupled():
+    """Here the map's L1 is the only term, so that a gradient at the global module's output can come from it alone."""
+    names = ("ssim", "scale", "frequency", "low_pass_residual", "adversarial", "path_length", "nce", "descriptor")
+    losses = dict.fromkeys((*names, "residual_adversarial", "global_share"), 0.0)
+    for coupled in (False, True):
+        network = dataclasses.replace(NETWORK, context=True, coupled=coupled)
+        one = objective("joint", settings(network=network, losses=losses, refiner_stage=StageConfig()))
+        terms = one.losses("generator", slices(), 1, seeded())
+        assert set(terms) == {"l1"}
+        terms["l1"].backward()
+        output = one.modules()["network"].global_module.output[-1].weight
+        assert (output.grad is not None and output.grad.abs().max().item() > 0) == coupled
+
+
+def test_the_share_scales_the_global_terms_of_reconstruction_in_the_joint_stage():
+    once, half = (
+        objective("joint", settings(losses={"global_share": share})).losses("generator", slices(), 1, seeded())
+        for share in (1.0, 0.5)
+    )
+    assert set(once) == set(half)
+    for name in once:
+        factor = 0.5 if name in {"global_l1", "global_ssim"} else 1
+        torch.testing.assert_close(half[name], factor * once[name])
 
 
 def test_the_local_stage_trains_neither_global_module_nor_discriminator_in_the_generators_turn():

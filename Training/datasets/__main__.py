@@ -34,7 +34,7 @@ def main() -> int:
             return 1
         if not arguments.report_only:
             with Display("preparing") as display:
-                patients = load_patients(config, arguments.cache, arguments.workers, reporter=display)
+                patients = load_patients(config, arguments.cache, arguments.workers, reporter=display, retry=True)
             counts = (len(patients.train), len(patients.validation), len(patients.calibration), len(patients.test))
             print(f"Prepared: {' + '.join(map(str, counts))} examinations; {len(patients.excluded)} left out.")
     except HierSynthError as error:

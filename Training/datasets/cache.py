@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from HierSynthLib import __version__
 from HierSynthLib.case import Role
 from HierSynthLib.errors import InputError, OutputError
-from HierSynthLib.files import atomic_folder
+from HierSynthLib.files import atomic_folder, write_text_atomically
+from HierSynthLib.perfusion import VERSION as PERFUSION_VERSION
+from HierSynthLib.perfusion.reading import sidecar_of
 from HierSynthLib.phantom import GENERATOR_VERSION
 from HierSynthLib.preparation import VERSION as PREPARATION_VERSION
 from HierSynthLib.progress import Part, Reporter, Silent
 from Training.datasets.cohort import Exclusion, Subject
 from Training.datasets.patient import Patient, SliceCounts
+from Training.datasets.pool import in_processes
 from Training.datasets.prepare import prepare_patient
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ FORMAT = 1
 
 _VALUES, _MASKS, _RECORD = "values.npy", "masks.npy", "patient.json"
 _MAPS = ("cbv", "low_pass")
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_LEFT_OUT = "left-out"
 _COUNTED = ("brain", "known", "lesion")
 
 
@@ -50,8 +50,15 @@ def cache_key(subject: Subject, config: TrainingConfig) -> str:
         parts += [subject.id, subject.diffusion, subject.case.simulated, sorted(subject.case.labels.items())]
         parts += [sorted((str(role), units) for role, units in subject.case.units.items())]
         parts += [(name, _stamp(path)) for name, path in sorted(files.items())]
-        parts += [config.data.te_s, config.data.tr_s] if target.rule == "dsc" else []
+        parts += _of_series(subject, config) if target.rule == "dsc" else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _of_series(subject: Subject, config: TrainingConfig) -> list[Any]:
+    """What decides the CBV that is computed from a DSC series: its times, the JSON beside it, and how it is done."""
+    path = subject.case.files.get(Role.DSC)
+    beside = [] if path is None or path.is_dir() else _stamp(sidecar_of(path))
+    return [config.data.te_s, config.data.tr_s, PERFUSION_VERSION, beside]
 
 
 def _stamp(path: Path) -> list[list[int]]:
@@ -72,11 +79,19 @@ class _Stat:
 
 
 def fill_cache(
-    subjects: Sequence[Subject], config: TrainingConfig, cache: Path, workers: int, reporter: Reporter | None = None
+    subjects: Sequence[Subject],
+    config: TrainingConfig,
+    cache: Path,
+    workers: int,
+    reporter: Reporter | None = None,
+    *,
+    make: bool = True,
+    retry: bool = False,
 ) -> tuple[list[Patient], list[Exclusion]]:
     """The prepared patients; what is not in the cache yet is made there.
 
-    A subject that cannot be prepared is left out; it is tried again the next time.
+    A subject that cannot be prepared is left out. The reason is kept in the cache, so that all processes and all later
+    parts of a run leave out the same ones; it is tried again when its files, the settings or HierSynth change.
 
     Args:
         subjects: to be prepared.
@@ -84,40 +99,67 @@ def fill_cache(
         cache: folder, made if need be.
         workers: number of processes.
         reporter: told about the stage "patients".
+        make: False for a process that only reads what another one has made.
+        retry: whether to try again what could not be prepared before.
 
     Returns:
         The patients, whose arrays stay on the disk, in the order of the subjects; and those left out.
 
     Raises:
-        OutputError: the cache cannot be written.
+        OutputError: the cache cannot be written, or without `make` lacks somebody.
+        WorkerError: a process was ended from outside.
         Cancelled: the reporter said so; what is finished stays in the cache.
     """
     reporter = reporter or Silent()
     places = [cache / cache_key(subject, config) for subject in subjects]
     found = [read_patient(place, subject) for place, subject in zip(places, subjects, strict=True)]
-    missing = [n for n, patient in enumerate(found) if patient is None]
+    reasons = ["" if found[n] or retry else _remembered(place) for n, place in enumerate(places)]
+    known = sum(map(bool, reasons))
+    if known and make:
+        reporter.warning(
+            f"{known} examination(s) could not be prepared before and are not tried again; "
+            "`python -m Training.datasets` does that."
+        )
+    missing = [n for n, patient in enumerate(found) if patient is None and not reasons[n]]
+    if missing and not make:
+        raise _not_there(subjects[missing[0]], cache, "All processes have to share this folder.")
     reporter.progress("patients", 0.0)
     jobs = [(subjects[n], config, places[n]) for n in missing]
     if len(jobs) > 1 and workers > 1:
-        reasons = _make_in_parallel(jobs, workers, reporter)
+        made = in_processes(_make, jobs, workers, reporter, "patients")
     else:
-        reasons = _make_in_turn(jobs, reporter)
+        made = _make_in_turn(jobs, reporter)
     reporter.progress("patients", 1.0)
-    excluded = []
-    for n, reason in zip(missing, reasons, strict=True):
-        if reason:
-            excluded.append(Exclusion(subjects[n].id, reason))
-            continue
-        found[n] = read_patient(places[n], subjects[n])
-        if found[n] is None:
-            raise OutputError(f"The prepared patient {subjects[n].id} vanished from {cache}.", "Start again.")
+    for n, reason in zip(missing, made, strict=True):
+        reasons[n] = reason
+        found[n] = None if reason else read_patient(places[n], subjects[n])
+        if not reason and found[n] is None:
+            raise _not_there(subjects[n], cache, "Start again.")
+    excluded = [Exclusion(subject.id, reason) for subject, reason in zip(subjects, reasons, strict=True) if reason]
     return [patient for patient in found if patient is not None], excluded
 
 
-Job = tuple[Subject, "TrainingConfig", Path]
+def _not_there(subject: Subject, cache: Path, hint: str) -> OutputError:
+    return OutputError(f"The prepared patient {subject.id} is not in {cache}.", hint)
 
 
-def _make_in_turn(jobs: Sequence[Job], reporter: Reporter) -> list[str]:
+def _reason_file(place: Path) -> Path:
+    return place.parent / _LEFT_OUT / f"{place.name}.json"
+
+
+def _remembered(place: Path) -> str:
+    """Why this version of HierSynth could not prepare an examination; "" if nothing is known."""
+    try:
+        record = json.loads(_reason_file(place).read_text("utf-8"))
+        return str(record["reason"]) if record["version"] == __version__ else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+_Job = tuple[Subject, "TrainingConfig", Path]
+
+
+def _make_in_turn(jobs: Sequence[_Job], reporter: Reporter) -> list[str]:
     reasons = []
     for done, job in enumerate(jobs, start=1):
         reasons.append(_make(job, Part(reporter, (done - 1) / len(jobs), done / len(jobs))))
@@ -125,55 +167,14 @@ def _make_in_turn(jobs: Sequence[Job], reporter: Reporter) -> list[str]:
     return reasons
 
 
-def _make_in_parallel(jobs: Sequence[Job], workers: int, reporter: Reporter) -> list[str]:
-    with (
-        _one_thread_each(),
-        ProcessPoolExecutor(
-            min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_single_threaded
-        ) as pool,
-    ):
-        futures = [pool.submit(_make, job) for job in jobs]
-        try:
-            for done, future in enumerate(as_completed(futures), start=1):
-                future.result()  # an error of the disk ends everything
-                reporter.progress(f"patients ({done} of {len(jobs)})", done / len(jobs))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        return [future.result() for future in futures]
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes that are started meanwhile use one thread in linear algebra: they share the cores already.
-
-    The libraries read this when they are loaded, so it has to be in the environment of the new process.
-    """
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _single_threaded() -> None:
-    """The same for SimpleITK."""
-    import SimpleITK as sitk
-
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-
-
-def _make(job: Job, reporter: Reporter | None = None) -> str:
+def _make(job: _Job, reporter: Reporter | None = None) -> str:
     """Prepare one subject; why it cannot be, or "" if all is well."""
     subject, config, place = job
     try:
         patient = prepare_patient(subject, config, reporter)
     except InputError as error:
+        record = {"version": __version__, "reason": str(error)}
+        write_text_atomically(_reason_file(place), json.dumps(record) + "\n", overwrite=True)
         return str(error)
     try:
         with atomic_folder(place, overwrite=place.exists()) as folder:
@@ -234,4 +235,5 @@ def read_patient(place: Path, subject: Subject) -> Patient | None:
         affine=np.array(record["affine"]),
         facts=record["facts"],
         counts=SliceCounts(*(np.array(record["counts"][name], dtype=np.int64) for name in _COUNTED)),
+        key=place.name,
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from HierSynthLib.case import Case
+from HierSynthLib.case import SEQUENCES, Case, Role
 from HierSynthLib.errors import InputError
 from Training.datasets.settings import SOURCES
 
@@ -85,6 +85,7 @@ class Cohort:
         excluded: what was found but cannot be used.
         simulated: whether all are simulated.
         notes: sentences on the whole data set, for the report.
+        expected: sequences that an examination of this data set normally has.
     """
 
     name: str
@@ -92,15 +93,36 @@ class Cohort:
     excluded: tuple[Exclusion, ...] = ()
     simulated: bool = False
     notes: tuple[str, ...] = ()
+    expected: tuple[Role, ...] = SEQUENCES
 
     @classmethod
-    def of(cls, name: str, found: Iterable[Subject | Exclusion], notes: Sequence[str] = ()) -> Cohort:
+    def of(
+        cls,
+        name: str,
+        found: Iterable[Subject | Exclusion],
+        notes: Sequence[str] = (),
+        expected: tuple[Role, ...] = SEQUENCES,
+    ) -> Cohort:
         """The cohort of what an adapter found."""
         entries = list(found)
         subjects = tuple(entry for entry in entries if isinstance(entry, Subject))
         excluded = tuple(entry for entry in entries if isinstance(entry, Exclusion))
         simulated = bool(subjects) and all(subject.case.simulated for subject in subjects)
-        return cls(name, subjects, excluded, simulated, tuple(notes))
+        return cls(name, subjects, excluded, simulated, tuple(notes), expected)
+
+    def gaps(self) -> list[str]:
+        """Sentences on sequences that most examinations lack although the data set has them.
+
+        A folder that is called otherwise than the adapter expects looks like this.
+        """
+        read = [subject for subject in self.subjects if subject.case.files]
+        counts = {role: sum(role not in subject.case.files for subject in read) for role in self.expected}
+        return [
+            f"{role} is absent in {count} of {len(read)} examinations: compare the folders with the layout in "
+            "docs/datasets.md. A model that is trained so cannot make use of it."
+            for role, count in counts.items()
+            if count > len(read) / 2
+        ]
 
     def without(self, names: Sequence[str]) -> Cohort:
         """The cohort without some patients or examinations, which are then among the excluded.
@@ -116,7 +138,7 @@ class Cohort:
             )
         left = tuple(s for s in self.subjects if s.id not in names and s.patient not in names)
         gone = tuple(Exclusion(s.id, "Excluded by the configuration.") for s in self.subjects if s not in left)
-        return Cohort(self.name, left, self.excluded + gone, self.simulated, self.notes)
+        return replace(self, subjects=left, excluded=self.excluded + gone)
 
 
 Finder = Callable[[Path, str], Cohort]

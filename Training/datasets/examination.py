@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,12 @@ from HierSynthLib.files import write_text_atomically
 from HierSynthLib.progress import Reporter, Silent
 from HierSynthLib.volume import Volume
 from Training.datasets.cohort import Subject
+from Training.datasets.pool import in_processes
 from Training.datasets.reading import load_subject
+from Training.datasets.series import check_series
+from Training.datasets.settings import DataConfig
 
-VERSION = 1
+VERSION = 2
 _PERCENTILES = (1, 50, 99)
 
 
@@ -60,9 +61,14 @@ class SubjectFacts:
         return cls(volumes, content["content"], tuple(content["remarks"]), content["reason"])
 
 
-def examine_subject(subject: Subject) -> SubjectFacts:
-    """Read the volumes of a subject and describe them; what is wrong with them is in the result."""
+def examine_subject(subject: Subject, config: DataConfig) -> SubjectFacts:
+    """Read the volumes of a subject and describe them; what is wrong with them is in the result.
+
+    Of a DSC series, which is large, header and times only.
+    """
     try:
+        if subject.target.rule == "dsc":
+            check_series(subject.case.files[Role.DSC], config)
         loaded = load_subject(subject)
     except InputError as error:
         return SubjectFacts(reason=str(error))
@@ -97,52 +103,46 @@ def _facts(volume: Volume) -> VolumeFacts:
 
 
 def examine_all(
-    subjects: Sequence[Subject], files: Sequence[Path], workers: int, reporter: Reporter | None = None
+    subjects: Sequence[Subject],
+    config: DataConfig,
+    files: Sequence[Path],
+    workers: int,
+    reporter: Reporter | None = None,
 ) -> list[SubjectFacts]:
     """Describe many subjects; what was described before is read from its file.
 
     Args:
         subjects: with files, not simulated on demand.
+        config: times of DSC series.
         files: where the description of each is kept; its name changes with the content.
         workers: number of processes.
         reporter: told about the stage "examining".
 
     Raises:
         OutputError: a description cannot be written.
+        WorkerError: a process was ended from outside.
         Cancelled: the reporter said so.
     """
     reporter = reporter or Silent()
     found = [_read(file) for file in files]
     missing = [n for n, facts in enumerate(found) if facts is None]
-    jobs = [(subjects[n], files[n]) for n in missing]
+    jobs = [(subjects[n], config, files[n]) for n in missing]
     if len(jobs) > 1 and workers > 1:
-        described = _in_parallel(jobs, workers, reporter)
+        described = in_processes(_describe, jobs, workers, reporter, "examining")
     else:
         described = []
         for done, job in enumerate(jobs, start=1):
-            described.append(_describe(*job))
+            described.append(_describe(job))
             reporter.progress("examining", done / len(jobs))
     for n, facts in zip(missing, described, strict=True):
         found[n] = facts
     return [facts for facts in found if facts is not None]
 
 
-def _in_parallel(jobs: Sequence[tuple[Subject, Path]], workers: int, reporter: Reporter) -> list[SubjectFacts]:
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_describe, *job) for job in jobs]
-        try:
-            for done, future in enumerate(as_completed(futures), start=1):
-                future.result()
-                reporter.progress("examining", done / len(jobs))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        return [future.result() for future in futures]
-
-
-def _describe(subject: Subject, file: Path) -> SubjectFacts:
+def _describe(job: tuple[Subject, DataConfig, Path]) -> SubjectFacts:
     """Describe one subject, and keep it unless its files are unusable: those may be mended."""
-    facts = examine_subject(subject)
+    subject, config, file = job
+    facts = examine_subject(subject, config)
     if not facts.reason:
         write_text_atomically(file, json.dumps({"version": VERSION, **asdict(facts)}) + "\n", overwrite=True)
     return facts

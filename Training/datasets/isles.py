@@ -47,7 +47,7 @@ def find(folder: Path, cbv: str = "map") -> Cohort:
         "The space of a case is that of its ADC map.",
         "The segmentation is the final infarct, about 90 days later; in the acute images it need not be visible.",
     )
-    return Cohort.of("isles", found, notes)
+    return Cohort.of("isles", found, notes, expected=(Role.ADC,))
 
 
 def _subject(name: str, found: dict[Role, list[Path]], cbv: str) -> Subject | Exclusion:
@@ -61,7 +61,7 @@ def _subject(name: str, found: dict[Role, list[Path]], cbv: str) -> Subject | Ex
             "map", "white matter", registered=True, words="rCBV in the vendor's units; divided by white matter"
         )
     elif cbv == "dsc" and Role.DSC in files:
-        target = Target("dsc", "white matter", registered=True, words="computed from the DSC series")
+        target = Target("dsc", "white matter", words="computed from the DSC series")
     reason = unusable(files, target, "rCBV map" if cbv == "map" else "4DPWI series")
     if reason or target is None:
         return Exclusion(name, reason)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from HierSynthLib.case import Role
 from HierSynthLib.errors import InputError
@@ -31,6 +31,8 @@ class Patients:
         warnings: sentences about the cohort and its division.
         cohort: name of the data set.
         simulated: whether all patients are simulated.
+        division: what a model package says of the division, see `Division.record`.
+        division_file: content of the file of the division, as JSON; empty for simulated patients.
     """
 
     train: list[Patient]
@@ -41,14 +43,24 @@ class Patients:
     warnings: tuple[str, ...] = ()
     cohort: str = ""
     simulated: bool = False
+    division: dict[str, Any] = field(default_factory=dict)
+    division_file: dict[str, Any] = field(default_factory=dict)
+
+    def members(self) -> dict[str, list[str]]:
+        """Split, patient and key in the cache of every examination by its identifier: what a training depends on."""
+        named = [(name, patient) for name in SPLITS for patient in getattr(self, name)]
+        return {patient.id: [name, patient.patient or patient.id, patient.key] for name, patient in named}
 
 
-def find_cohort(config: TrainingConfig, cache: Path, *, targets: bool = True) -> tuple[Cohort, Division]:
+def find_cohort(
+    config: TrainingConfig, cache: Path, *, splits: Path | None = None, targets: bool = True
+) -> tuple[Cohort, Division]:
     """The subjects that the settings name, and how they are divided; no volume is read.
 
     Args:
         config: names the data set.
         cache: where the division is stored if the settings name no file.
+        splits: a copy of the division, which comes before that in the cache if it is there.
         targets: whether to refuse a cohort whose CBV maps cannot be used together.
 
     Raises:
@@ -56,13 +68,22 @@ def find_cohort(config: TrainingConfig, cache: Path, *, targets: bool = True) ->
     """
     data = config.data
     if data.source == "phantoms":
-        cohort, splits = simulated_cohort(data, config.spacing_mm)
-        return cohort.without(data.exclude), Division(splits)
-    cohort = read_cohort(data.source, Path(data.folder), data.cbv).without(data.exclude)
+        cohort, of = simulated_cohort(data, config.spacing_mm)
+        seeds = {name: [found.start, found.stop] for name, found in data.seeds.items()}
+        return cohort.without(data.exclude), Division(of, record={"cohort": cohort.name, "seeds": seeds})
+    whole = read_cohort(data.source, Path(data.folder), data.cbv)
+    cohort = whole.without(data.exclude)
     if targets:
         check_targets(cohort)
-    file = Path(data.splits) if data.splits else cache / f"splits-{data.source}.json"
-    return cohort, find_division(cohort, data, file, config.seed)
+    file = cache / f"splits-{data.source}.json"
+    if data.splits:
+        file = Path(data.splits)
+    elif splits is not None and splits.is_file():
+        file = splits
+    # The whole cohort is divided, so that nobody changes the split when somebody is excluded.
+    division = find_division(whole, data, file)
+    left = {subject.patient for subject in cohort.subjects}
+    return cohort, replace(division, of={name: split for name, split in division.of.items() if name in left})
 
 
 def check_targets(cohort: Cohort) -> None:
@@ -90,7 +111,14 @@ def check_targets(cohort: Cohort) -> None:
 
 
 def load_patients(
-    config: TrainingConfig, cache: Path, workers: int = 2, *, reporter: Reporter | None = None
+    config: TrainingConfig,
+    cache: Path,
+    workers: int = 2,
+    *,
+    reporter: Reporter | None = None,
+    splits: Path | None = None,
+    make: bool = True,
+    retry: bool = False,
 ) -> Patients:
     """Find, divide and prepare the patients; what was prepared before is taken from the cache.
 
@@ -99,19 +127,24 @@ def load_patients(
         cache: folder of the prepared patients.
         workers: processes that prepare.
         reporter: told about progress; warnings are also in the result.
+        splits: a copy of the division, see `find_cohort`.
+        make: False for a process that only reads what another one has made.
+        retry: whether to try again what could not be prepared before.
 
     Raises:
         InputError: the cohort is empty or inconsistent, no patient is left to train on, or the same images occur under
             the names of two patients in different splits.
         OutputError: the cache or the file of the division cannot be written.
+        WorkerError: a process was ended from outside.
         Cancelled: the reporter said so.
     """
     reporter = reporter or Silent()
-    cohort, division = find_cohort(config, cache)
-    for warning in division.warnings:
+    cohort, division = find_cohort(config, cache, splits=splits)
+    warnings = (*division.warnings, *cohort.gaps())
+    for warning in warnings:
         reporter.warning(warning)
     used = [s for s in cohort.subjects if s.patient in division.of and s.target.rule != "none"]
-    patients, failed = fill_cache(used, config, cache, workers, reporter)
+    patients, failed = fill_cache(used, config, cache, workers, reporter, make=make, retry=retry)
     doubles, clashes = same_content([(p.id, p.patient, p.facts["content"]) for p in patients], division.of)
     if clashes:
         raise InputError(clashes[0], "Exclude one of them: nobody must be trained on and tested.")
@@ -129,9 +162,11 @@ def load_patients(
         of["calibration"],
         of["test"],
         excluded,
-        (*division.warnings, *doubles),
+        (*warnings, *doubles),
         cohort.name,
         cohort.simulated,
+        division.record,
+        division.content,
     )
 
 

@@ -53,6 +53,7 @@ class Patient:
         affine: (4, 4) voxel index → RAS mm.
         facts: how it was prepared, as JSON.
         counts: numbers of voxels in each slice; None to have them counted.
+        key: its name in the cache, which changes with its content; "" where it does not come from there.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Patient:
     affine: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
     facts: dict[str, Any] = field(default_factory=dict)
     counts: SliceCounts | None = None
+    key: str = ""
 
     @property
     def target_mask(self) -> NDArray[np.bool_]:

@@ -139,7 +139,12 @@ class DataReport:
 
 
 def report_data(
-    config: TrainingConfig, cache: Path, workers: int = 2, *, reporter: Reporter | None = None
+    config: TrainingConfig,
+    cache: Path,
+    workers: int = 2,
+    *,
+    reporter: Reporter | None = None,
+    splits: Path | None = None,
 ) -> DataReport:
     """Look at all volumes of the cohort that the settings name; nothing is prepared.
 
@@ -148,24 +153,25 @@ def report_data(
         cache: its folder of prepared patients, where what was found is kept, too.
         workers: processes that read.
         reporter: told about progress.
+        splits: a copy of the division, see `find_cohort`.
 
     Raises:
         InputError: the data set is not there or empty, its maps cannot be mixed, or the stored division does not fit.
         OutputError: the division or a description cannot be written.
         Cancelled: the reporter said so.
     """
-    cohort, division = find_cohort(config, cache, targets=False)
+    cohort, division = find_cohort(config, cache, splits=splits, targets=False)
     used = [subject for subject in cohort.subjects if subject.patient in division.of]
     if cohort.name == "phantoms":
         facts = [SubjectFacts() for _ in used]
     else:
         files = [cache / "examined" / f"{cache_key(subject, config)}.json" for subject in used]
-        facts = examine_all(used, files, workers, reporter)
+        facts = examine_all(used, config.data, files, workers, reporter)
     rows = [Row(s, division.of[s.patient], f) for s, f in zip(used, facts, strict=True) if not f.reason]
     failed = [Exclusion(s.id, f.reason) for s, f in zip(used, facts, strict=True) if f.reason]
     doubles, clashes = same_content([(r.subject.id, r.subject.patient, r.facts.content) for r in rows], division.of)
     errors = [*clashes, *_unusable(cohort, rows)]
-    warnings = (*division.warnings, *doubles)
+    warnings = (*division.warnings, *cohort.gaps(), *doubles)
     return DataReport(
         cohort, tuple(rows), (*cohort.excluded, *failed), warnings, tuple(errors), tuple(config.spacing_mm)
     )

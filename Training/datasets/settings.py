@@ -33,7 +33,9 @@ class DataConfig:
         shares: of the patients for train, validation, calibration and test; they add up to 1.
         folds: number of folds for cross-validation, each of which is the test set once; 0 for none.
         fold: which fold is tested, from 0.
-        splits: file of the division; empty for one beside the prepared patients.
+        division_seed: of the division of the patients; apart from `TrainingConfig.seed`, so that trainings with
+            different seeds test the same patients.
+        splits: file of the division; empty for that of the run, or one beside the prepared patients.
         exclude: identifiers of patients or sessions to be left out.
         phantoms: number of simulated patients to train on; their seeds are `first_seed`, `first_seed` + 1, …
         validation: number of further simulated patients.
@@ -54,6 +56,7 @@ class DataConfig:
     shares: tuple[float, ...] = (0.7, 0.1, 0.1, 0.1)
     folds: int = 0
     fold: int = 0
+    division_seed: int = 1
     splits: str = ""
     exclude: tuple[str, ...] = ()
     phantoms: int = 48

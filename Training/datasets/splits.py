@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,14 @@ class Division:
     Attributes:
         of: split by the patient's identifier; a patient that is not in it is not used.
         warnings: sentences: patients that vanished, and new ones that are in no split.
-        file: where it is stored; None for simulated patients, whose seeds say it.
+        record: what a model package says of it, without names: see `record_of`; for simulated patients their seeds.
+        content: of its file, as JSON; empty for simulated patients.
     """
 
     of: Mapping[str, str]
     warnings: tuple[str, ...] = ()
-    file: Path | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+    content: dict[str, Any] = field(default_factory=dict)
 
 
 def divide(
@@ -115,14 +118,33 @@ def _counts(total: int, shares: Sequence[float]) -> list[int]:
     return counts
 
 
-def find_division(cohort: Cohort, config: DataConfig, file: Path, seed: int) -> Division:
+def record_of(cohort: str, division: Mapping[str, str], folds: int = 0, fold: int = 0) -> dict[str, Any]:
+    """What identifies a division without naming anybody.
+
+    Args:
+        cohort: name of the data set.
+        division: split by patient, as it is stored.
+        folds: number of folds, 0 for none.
+        fold: which one this is.
+
+    Returns:
+        "cohort", "folds", "fold", "patients" (their number by split), and "seen": SHA-256 over the patients for
+        training, validation and calibration and their splits. Two divisions that agree in it keep the same patients
+        from the test. All are hashed together: the hash of a single identifier could be found by guessing.
+    """
+    seen = sorted([name, split] for name, split in division.items() if split != "test")
+    digest = hashlib.sha256(json.dumps([cohort, seen]).encode()).hexdigest()
+    counts = {name: sum(split == name for split in division.values()) for name in SPLITS}
+    return {"cohort": cohort, "folds": folds, "fold": fold, "patients": counts, "seen": digest}
+
+
+def find_division(cohort: Cohort, config: DataConfig, file: Path) -> Division:
     """The division in a file, checked against the cohort; a new one is written where there is no such file.
 
     Args:
         cohort: all subjects.
-        config: shares and folds.
+        config: shares, folds and seed of a new division; which fold.
         file: the JSON file.
-        seed: of a new division.
 
     Raises:
         InputError: the file is damaged, of another data set or number of folds, or none of its patients is there.
@@ -131,17 +153,18 @@ def find_division(cohort: Cohort, config: DataConfig, file: Path, seed: int) -> 
     patients = {subject.patient: subject.stratum for subject in reversed(cohort.subjects)}
     warnings = []
     if file.exists():
-        divisions, shares = _read(file, cohort.name, config)
-        if shares is not None and shares != list(config.shares):
-            warnings.append(
-                f"{file} was made with the shares {shares}; it is used, those of the configuration are not."
-            )
+        content = _read(file, cohort.name, config)
+        for name, here in (("shares", list(config.shares)), ("seed", config.division_seed)):
+            if content.get(name, here) != here:
+                words = f"{file} was made with the {name} {content[name]}"
+                warnings.append(f"{words}; it is used, not {here} as the configuration says.")
     else:
-        divisions = divide(patients, config.shares, seed, config.folds)
-        content = {"version": VERSION, "cohort": cohort.name, "seed": seed, "shares": list(config.shares)}
-        content |= {"folds": config.folds, "divisions": divisions}
-        write_text_atomically(file, json.dumps(content, indent=1, sort_keys=True) + "\n")
-    stored = divisions[config.fold if config.folds else 0]
+        divisions = divide(patients, config.shares, config.division_seed, config.folds)
+        content = {"version": VERSION, "cohort": cohort.name, "seed": config.division_seed}
+        content |= {"shares": list(config.shares), "folds": config.folds, "divisions": divisions}
+        write_text_atomically(file, text_of(content))
+    fold = config.fold if config.folds else 0
+    stored = content["divisions"][fold]
     left_out = {exclusion.subject for exclusion in cohort.excluded}
     vanished = sorted(set(stored) - set(patients))
     new = sorted(set(patients) - set(stored))
@@ -155,7 +178,13 @@ def find_division(cohort: Cohort, config: DataConfig, file: Path, seed: int) -> 
         warnings.append(
             f"{_listed(new)} {_are(new)} not in {file} and therefore not used; move the file away to divide anew."
         )
-    return Division({name: split for name, split in stored.items() if name in patients}, tuple(warnings), file)
+    used = {name: split for name, split in stored.items() if name in patients}
+    return Division(used, tuple(warnings), record_of(cohort.name, stored, config.folds, fold), content)
+
+
+def text_of(content: Mapping[str, Any]) -> str:
+    """The file of a division."""
+    return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -167,8 +196,8 @@ def _are(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def _read(file: Path, cohort: str, config: DataConfig) -> tuple[list[dict[str, str]], object]:
-    """The divisions in a file, and the shares that it says they were made with (None if it says nothing)."""
+def _read(file: Path, cohort: str, config: DataConfig) -> dict[str, Any]:
+    """The content of a file, checked."""
     try:
         content: Any = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -183,4 +212,4 @@ def _read(file: Path, cohort: str, config: DataConfig) -> tuple[list[dict[str, s
         raise InputError(f"{file} divides {content.get('cohort')!r}, not {cohort}.", _MAKE_ANEW)
     if len(divisions) != max(1, config.folds):
         raise InputError(f"{file} has {content.get('folds')} folds, the configuration {config.folds}.", _MAKE_ANEW)
-    return divisions, content.get("shares")
+    return dict(content)

@@ -19,6 +19,7 @@ from HierSynthLib.progress import Reporter, Silent
 from HierSynthLib.volume import Volume
 from Training.datasets.cohort import Subject
 from Training.datasets.reading import Loaded
+from Training.datasets.series import times_of
 from Training.datasets.settings import DataConfig
 from Training.datasets.white_matter import WhiteMatter, find_white_matter
 
@@ -124,23 +125,21 @@ def _from_map(loaded: Loaded) -> _Source:
 
 def _from_series(subject: Subject, config: DataConfig, reporter: Reporter) -> _Source:
     from HierSynthLib.perfusion.pipeline import process
-    from HierSynthLib.perfusion.reading import read_series, read_timing
+    from HierSynthLib.perfusion.reading import read_series
 
     path = subject.case.files.get(Role.DSC)
     if path is None:
         raise InputError("There is no DSC series.", "Leave the subject out, or take the map (cbv: map).")
-    timing = read_timing(path)
-    if not (config.te_s or timing.te_s) or not (config.tr_s or timing.tr_s):
-        raise InputError(
-            f"Neither {path.name} nor a JSON beside it states its echo time and the time between its frames.",
-            "Set te_s and tr_s (in seconds) under 'data' in the configuration.",
-        )
-    series = read_series([path], [config.te_s] if config.te_s else None, config.tr_s or None)
+    te_s, tr_s = times_of(path, config)
+    told: list[str] = []
+    series = read_series([path], [te_s], tr_s, told=told)
+    for sentence in told:
+        reporter.warning(f"{subject.id}: {sentence}")
     maps = process(series, reporter=reporter)
     # The first frames show the anatomy; the bolus would darken it.
     picture = Volume(series.echoes[0][..., maps.bolus.baseline].mean(axis=3), series.affine)
     cbv = Volume(maps.maps["rCBV"], series.affine)
-    facts = {"cbv": "computed from the DSC series, leakage-corrected", "te_s": list(series.te_s), "tr_s": series.tr_s}
+    facts = {"cbv": "computed from the DSC series, leakage-corrected", "te_s": te_s, "tr_s": tr_s, "remarks": told}
     return _Source(cbv, maps.brain, picture, facts)
 
 

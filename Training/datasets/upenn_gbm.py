@@ -15,7 +15,10 @@ from HierSynthLib.case import Case, Role
 from Training.datasets.cohort import Cohort, Exclusion, Subject, Target
 from Training.datasets.layout import absent_sequences, folders, image, images, unusable
 
-LAYOUT = "NIfTI-files/images_structural/<ID>/<ID>_T1.nii.gz, … with <ID> = UPENN-GBM-NNNNN_11 or _21."
+LAYOUT = (
+    "NIfTI-files/images_structural/<ID>/<ID>_T1.nii.gz, images_DSC/<ID>/…, images_DTI/<ID>/… or "
+    "images_DTI/images_DTI/<ID>/… with <ID> = UPENN-GBM-NNNNN_11 or _21."
+)
 
 LABELS = {1: "necrotic core", 2: "oedema", 4: "enhancing tumour"}
 _ID = re.compile(r"(UPENN-GBM-\d{5})_(\d\d)")
@@ -42,12 +45,21 @@ def _examination(base: Path, name: str, cbv: str) -> Subject | Exclusion:
     return _subject(base, name, match[1], cbv)
 
 
+def _place(kind: Path, name: str, *stems: str) -> Path:
+    """The folder of an examination that has one of the images; in the download, some are one folder deeper."""
+    places = [kind / name, kind / kind.name / name]
+    places += [place / name for place in places]
+    found = (place for place in places if any(image(place, f"{name}_{stem}") for stem in stems))
+    return next(found, places[0])
+
+
 def _subject(base: Path, name: str, patient: str, cbv: str) -> Subject | Exclusion:
     files = images(
         base / "images_structural" / name,
         {Role.T1: f"{name}_T1", Role.T2: f"{name}_T2", Role.FLAIR: f"{name}_FLAIR", Role.T1CE: f"{name}_T1GD"},
     )
-    dsc, dti = base / "images_DSC" / name, base / "images_DTI" / name
+    dsc = _place(base / "images_DSC", name, "DSC_ap-rCBV", "DSC")
+    dti = _place(base / "images_DTI", name, "DTI_TR")
     files |= images(dti, {Role.ADC: f"{name}_DTI_TR"})
     files |= images(dsc, {Role.CBV_ACQUIRED: f"{name}_DSC_ap-rCBV", Role.DSC: f"{name}_DSC"})
     drawn = image(base / "images_segm", f"{name}_segm")
@@ -58,7 +70,8 @@ def _subject(base: Path, name: str, patient: str, cbv: str) -> Subject | Exclusi
     if cbv == "map" and Role.CBV_ACQUIRED in files:
         target = Target("map", "white matter", registered=True, words=_WORDS)
     elif cbv == "dsc" and Role.DSC in files:
-        target = Target("dsc", "white matter", registered=True, words="computed from the DSC series")
+        # It is said of the maps only that they lie on the atlas.
+        target = Target("dsc", "white matter", words="computed from the DSC series")
     reason = unusable(files, target, wanted)
     if reason or target is None:
         return Exclusion(name, reason)

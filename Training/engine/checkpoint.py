@@ -1,7 +1,7 @@
 """Checkpoints: everything that a run needs to go on as if it had never stopped, whole or absent on the disk.
 
     checkpoints/step-00000400/state.safetensors   every module, averaged weights, best weights, optimiser states
-    checkpoints/step-00000400/state.json          stage, step, settings of the run, best measure
+    checkpoints/step-00000400/state.json          stage, step, settings and examinations of the run, best measure
 
 Nothing random is stored: what a step draws depends on the seed and the number of the step alone (see `schedule`).
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,19 @@ from HierSynthLib.files import atomic_folder
 from HierSynthLib.progress import Reporter
 from Training.config import TrainingConfig, settings_of
 
-FORMAT = 1
+FORMAT = 2
 STATE, RECORD = "state.safetensors", "state.json"
 _NAME = re.compile(r"step-(\d{8})")
 _ARCHITECTURE = ("method", "network", "architecture", "adversary")
+_ANEW = "another --out, or --fresh to begin anew (the old run is kept aside)."
+_NAMED = 3
+"""So many differences are named."""
 
-# What may differ between two parts of one run, as it has no influence on the weights.
+Members = Mapping[str, Sequence[str]]
+"""Split, patient and key in the cache of every examination by its identifier."""
+
+# What may differ between two parts of one run, as it has no influence on the weights; the examinations that follow from
+# it are compared themselves.
 _FREE = {
     ("name",),
     ("version",),
@@ -39,6 +46,8 @@ _FREE = {
     ("tensorboard",),
     ("data", "folder"),
     ("data", "splits"),
+    ("data", "division_seed"),
+    ("data", "exclude"),
 }
 
 
@@ -67,10 +76,12 @@ class CheckpointStore:
         folder: made when the first one is written.
         config: of the run; checkpoints of other settings are refused.
         keep: number of checkpoints kept; each holds the best weights so far as well.
+        members: the examinations of the run; checkpoints of others, or of another division, are refused.
     """
 
-    def __init__(self, folder: Path, config: TrainingConfig, keep: int) -> None:
+    def __init__(self, folder: Path, config: TrainingConfig, keep: int, members: Members | None = None) -> None:
         self._folder, self._config, self._keep = folder, config, keep
+        self._members = {name: list(entry) for name, entry in (members or {}).items()}
 
     def steps(self) -> list[int]:
         """The total steps at which there are checkpoints, ascending."""
@@ -94,7 +105,7 @@ class CheckpointStore:
         from safetensors.torch import save
 
         target = self.path(record["total"])
-        full = {"format": FORMAT, **record, "settings": settings_of(self._config)}
+        full = {"format": FORMAT, **record, "settings": settings_of(self._config), "examinations": self._members}
         try:
             with atomic_folder(target, overwrite=True) as folder:
                 # Cloned: safetensors refuses tensors that share memory, as those of two modules with a common part do.
@@ -113,7 +124,8 @@ class CheckpointStore:
         """The newest checkpoint that can be read, or None where there is none; damaged ones are set aside.
 
         Raises:
-            InputError: it was made by another version, with another network or with other settings; says which.
+            InputError: it was made by another version, with another network, with other settings or from other
+                examinations; says which.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -132,6 +144,7 @@ class CheckpointStore:
             if record.get("format") != FORMAT or total != step:
                 raise InputError(f"{path}: a checkpoint of another version.", "Begin anew with --fresh.")
             self._require_same_run(record.get("settings"), path)
+            self._require_same_data(record.get("examinations"), path)
             return Checkpoint(tensors, record)
         return None
 
@@ -157,12 +170,33 @@ class CheckpointStore:
         kind = "of another architecture" if shape else "made with other settings"
         words = "; ".join(
             f"{'.'.join(key)} is {_words(there.get(key))} there and {_words(here.get(key))} here"
-            for key in (shape or differing)[:3]
+            for key in (shape or differing)[:_NAMED]
         )
+        raise InputError(f"{path}: this checkpoint is {kind}: {words}.", f"Give the old settings to go on, {_ANEW}")
+
+    def _require_same_data(self, there: Any, path: Path) -> None:
+        """A patient who was trained on must not be tested after the run has gone on."""
+        there, here = there if isinstance(there, dict) else {}, self._members
+        differing = [name for name in sorted({*there, *here}) if there.get(name) != here.get(name)]
+        if not differing:
+            return
+        words = "; ".join(_difference(name, there.get(name), here.get(name)) for name in differing[:_NAMED])
+        more = f"; and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
         raise InputError(
-            f"{path}: this checkpoint is {kind}: {words}.",
-            "Give the old settings to go on, another --out, or --fresh to begin anew (the old run is kept aside).",
+            f"{path}: this checkpoint is of other data: {words}{more}.",
+            f"Give the old data and division (splits.json of the run) to go on, {_ANEW}",
         )
+
+
+def _difference(name: str, there: Sequence[str] | None, here: Sequence[str] | None) -> str:
+    """How an examination (split, patient, key) differs from what it was."""
+    if there is None:
+        return f"{name} is new"
+    if here is None:
+        return f"{name} is not used any more"
+    if there[0] != here[0]:
+        return f"{name} was for {there[0]} and is for {here[0]} now"
+    return f"{name} has other files, or was prepared in another way"
 
 
 def _flat(values: Any, above: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

@@ -24,7 +24,7 @@ from Training.datasets.sampler import Batch, Prefetcher, SliceSampler
 from Training.engine.checkpoint import Checkpoint, CheckpointStore
 from Training.engine.distributed import World
 from Training.engine.ema import Ema
-from Training.engine.monitor import Monitor
+from Training.engine.monitor import Monitor, Window
 from Training.engine.schedule import generator_for, rate_factor
 from Training.engine.state import load_module, load_modules, load_optimiser, module_tensors, optimiser_tensors
 from Training.engine.validation import MEASURE, Validator
@@ -108,37 +108,57 @@ class Trainer:
         begin = checkpoint.record["stage"] if checkpoint else 0
         if checkpoint:
             self.seconds = dict(checkpoint.record.get("seconds", {}))
+        self._require_divisible()
         stage = None
         for index, (settings, factory) in enumerate(self.plan):
             if settings.steps == 0 or index < begin:
                 continue
-            stage = self.begin(index, settings, factory(), checkpoint if index == begin else None)
+            objective = factory()
+            if stage is not None and not objective.improves_map:
+                self._take_best(stage)
+            stage = self.begin(index, settings, objective, checkpoint if index == begin else None)
             self._train(stage)
             self.network.load_state_dict(stage.average.network.state_dict())
         if stage is None:
             raise InputError("No stage has any steps.", "Correct the configuration.")
-        facts: dict[str, Any] = {"seconds": dict(self.seconds), "step": self._total(stage), "measure": None}
-        if stage.best is not None:
-            facts["measure"] = stage.best[0]
-            if self.config.validation.select == "best":
-                load_module(self.network, stage.best[2], "best")
-                facts["step"] = stage.best[1]
-        return facts
+        measure, step = self._take_best(stage)
+        return {"seconds": dict(self.seconds), "step": step, "measure": measure}
+
+    def _take_best(self, stage: Stage) -> tuple[float | None, int]:
+        """Give the network the best weights of a stage that is done; returns their measure and total step."""
+        if stage.best is None:
+            return None, self._total(stage)
+        measure, step, weights = stage.best
+        if self.config.validation.select == "last":
+            return measure, self._total(stage)
+        load_module(self.network, weights, "best")
+        return measure, step
+
+    def _require_divisible(self) -> None:
+        """Refuse a batch of any stage that the processes cannot share, before the first one has run for days."""
+        for settings, _ in self.plan:
+            share = self.world.size * settings.accumulate
+            if settings.steps and settings.batch % share:
+                raise InputError(
+                    f"A batch of {settings.batch} slices cannot be divided into {share} equal parts "
+                    f"({self.world.size} processes × accumulate {settings.accumulate}).",
+                    "Choose another batch, or another number of processes.",
+                )
 
     def begin(self, index: int, settings: StageConfig, objective: Objective, checkpoint: Checkpoint | None) -> Stage:
         """The stage as it is before its first step, or as the checkpoint holds it.
 
         Raises:
-            InputError: the batch cannot be divided among the processes, or the checkpoint does not fit.
+            InputError: patches of the perfusion-aware constraint do not fit into a slice, or the checkpoint does not
+                fit the stage.
         """
-        share = self.world.size * settings.accumulate
-        if settings.batch % share:
-            raise InputError(
-                f"{objective.name} stage: {settings.batch} slices cannot be divided into {share} equal parts "
-                f"({self.world.size} processes × accumulate {settings.accumulate}).",
-                "Choose another batch, or another number of processes.",
-            )
         modules = objective.modules()
+        edge, largest = min(self.sampler.shape), max(self.config.losses.patches, default=0)
+        if "constraint" in modules and largest > edge:
+            raise InputError(
+                f"losses.patches: patches of {largest} pixels do not fit into slices of {edge}.",
+                "Give smaller patches, or a finer spacing_mm.",
+            )
         self.world.copy_first(list(modules.values()))
         groups = [group for group in objective.groups() if group.parameters]
         optimisers = [_adam(group, self.world.device) for group in groups]
@@ -154,6 +174,12 @@ class Trainer:
         for group, optimiser in zip(stage.groups, stage.optimisers, strict=True):
             load_optimiser(checkpoint, f"optimiser.{group.name}", optimiser)
         stage.step = int(checkpoint.record["step"])
+        there, here = checkpoint.record["parts"], self._parts(stage)
+        if there != here:
+            self.reporter.warning(
+                f"The run was computed in {there} parts and goes on in {here} (processes × accumulate): on the same "
+                "slices, but with other random changes, crops and patches."
+            )
         best = checkpoint.record.get("best")
         if best:
             weights = {name: value.to(self.world.device) for name, value in checkpoint.part("best").items()}
@@ -177,9 +203,14 @@ class Trainer:
             "total": self._total(stage),
             "updates": stage.average.updates,
             "best": best,
+            "parts": self._parts(stage),
             "seconds": self.seconds,
         }
         self.store.save(tensors, record)
+
+    def _parts(self, stage: Stage) -> int:
+        """Into how many parts a batch is divided; random numbers are drawn for each."""
+        return self.world.size * stage.settings.accumulate
 
     def _total(self, stage: Stage) -> int:
         """Steps of all stages up to now."""
@@ -190,7 +221,7 @@ class Trainer:
         if stage.step >= steps:
             return
         totals = range(before + stage.step + 1, before + steps + 1)
-        window = _Window()
+        window = Window()
         share = (stage.settings.batch, self.world.rank, self.world.size)
         with contextlib.ExitStack() as memory, Prefetcher(self.sampler, totals, *share) as batches:
             memory.enter_context(reused_memory())
@@ -202,7 +233,7 @@ class Trainer:
                 self._count(stage, waited, time.monotonic() - begun)
                 if stage.step % self.config.log_every == 0 or stage.step == steps:
                     self._log(stage, total, window)
-                    window = _Window()
+                    window = Window()
                 if self._due(stage, self.config.validation.every):
                     memory.close()  # validation looks after its own memory
                     self._validate(stage, total, batch)
@@ -291,7 +322,7 @@ class Trainer:
         for name, value in (("data", waited), (stage.objective.name, worked)):
             self.seconds[name] = self.seconds.get(name, 0.0) + value
 
-    def _log(self, stage: Stage, total: int, window: _Window) -> None:
+    def _log(self, stage: Stage, total: int, window: Window) -> None:
         values = window.means()
         names = sorted(values)
         values = dict(zip(names, self.world.mean([values[name] for name in names]), strict=True))
@@ -311,7 +342,8 @@ class Trainer:
             found = self.validator.measure(network, self.world.device)
             self.monitor.scalars(total, name, {f"validation/{key}": value for key, value in found.items()})
             measure = found.get(MEASURE, math.nan)
-            if math.isfinite(measure) and (stage.best is None or measure > stage.best[0]):
+            better = stage.best is None or measure > stage.best[0] or not stage.objective.improves_map
+            if math.isfinite(measure) and better:
                 weights = {key: value.detach().clone() for key, value in network.state_dict().items()}
                 stage.best = (measure, total, weights)
         if not self.monitor.shows_pictures:
@@ -319,32 +351,6 @@ class Trainer:
         with torch.no_grad(), self._precision():
             maps = stage.objective.preview({key: self._placed(value) for key, value in batch.items()})
         self.monitor.pictures(total, name, maps)
-
-
-class _Window:
-    """Means of terms over some steps; a term that is not computed in every step is averaged over those with it."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
-        self._steps, self._waited, self._worked = 0, 0.0, 0.0
-
-    def add(self, terms: dict[str, Tensor], waited: float, worked: float) -> None:
-        """Add one step; tensors stay on their device."""
-        for name, value in terms.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._counts[name] = self._counts.get(name, 0) + 1
-        self._steps, self._waited, self._worked = self._steps + 1, self._waited + waited, self._worked + worked
-
-    def means(self) -> dict[str, float]:
-        """Mean of each term, the total of each group, seconds per step, and the share of waiting for data."""
-        values = {name: float(value) / self._counts[name] for name, value in self._sums.items()}
-        for group in dict.fromkeys(name.partition("/")[0] for name in list(values) if "/" in name):
-            values[f"{group}/total"] = sum(value for name, value in values.items() if name.startswith(f"{group}/"))
-        spent = self._waited + self._worked
-        values["seconds per step"] = spent / max(1, self._steps)
-        values["share of waiting for data"] = self._waited / spent if spent else 0.0
-        return values
 
 
 def _adam(group: Group, device: torch.device) -> torch.optim.Optimizer:

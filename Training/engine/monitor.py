@@ -88,6 +88,32 @@ class Monitor:
                 self._writer.close()
 
 
+class Window:
+    """Means of terms over some steps; a term that is not computed in every step is averaged over those with it."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._steps, self._waited, self._worked = 0, 0.0, 0.0
+
+    def add(self, terms: dict[str, Tensor], waited: float, worked: float) -> None:
+        """Add one step; tensors stay on their device."""
+        for name, value in terms.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + 1
+        self._steps, self._waited, self._worked = self._steps + 1, self._waited + waited, self._worked + worked
+
+    def means(self) -> dict[str, float]:
+        """Mean of each term, the total of each group, seconds per step, and the share of waiting for data."""
+        values = {name: float(value) / self._counts[name] for name, value in self._sums.items()}
+        for group in dict.fromkeys(name.partition("/")[0] for name in list(values) if "/" in name):
+            values[f"{group}/total"] = sum(value for name, value in values.items() if name.startswith(f"{group}/"))
+        spent = self._waited + self._worked
+        values["seconds per step"] = spent / max(1, self._steps)
+        values["share of waiting for data"] = self._waited / spent if spent else 0.0
+        return values
+
+
 def _summary_writer(folder: Path, total: int, reporter: Reporter) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter

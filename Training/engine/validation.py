@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -44,15 +45,15 @@ class Validator:
     """Measures a network on slabs of the validation patients.
 
     Args:
-        patients: of which the first `config.validation.patients` are used.
+        patients: of which `config.validation.patients` are used, see `chosen`.
         config: grid, slices and how much is looked at.
         settings: what the network was trained for, see `model_settings`.
     """
 
     def __init__(self, patients: Sequence[Patient], config: TrainingConfig, settings: ModelSettings) -> None:
         self._settings = settings
-        used = patients[: config.validation.patients]
-        self._slabs = [_slab(p, config.validation.slices, config) for p in used if p.target_mask.any()]
+        used = chosen(patients, config.validation.patients)
+        self._slabs = [_slab(patient, config.validation.slices, config) for patient in used]
 
     def __bool__(self) -> bool:
         return bool(self._slabs)
@@ -73,6 +74,19 @@ class Validator:
         found = [_measure(model, slab, device) for slab in self._slabs]
         means = {key: [one[key] for one in found if math.isfinite(one[key])] for key in (found[0] if found else ())}
         return {key: float(np.mean(values)) for key, values in means.items() if values}
+
+
+def chosen(examinations: Sequence[Patient], count: int) -> list[Patient]:
+    """The first examination with known CBV of up to `count` patients, taken from their groups (grades) in turn.
+
+    So a small number of patients is spread over the groups, and nobody counts twice.
+    """
+    groups: dict[str, dict[str, Patient]] = {}
+    for one in examinations:
+        if one.target_mask.any():
+            groups.setdefault(one.group, {}).setdefault(one.patient or one.id, one)
+    rounds = zip_longest(*(patients.values() for patients in groups.values()))
+    return [one for turn in rounds for one in turn if one is not None][:count]
 
 
 def model_settings(config: TrainingConfig, *, simulated: bool, uncertainty_scale: float = 1.0) -> ModelSettings:

@@ -26,9 +26,6 @@ from HierSynthLib.volume import Volume
 
 Mask = NDArray[np.bool_]
 
-GRADES = ("high", "low")
-"""Grades of phantoms made on the fly, taken in turn: every patient has a lesion, and grading has both classes."""
-
 _TARGET_ROLES = {"true": Role.CBV_TRUE, "acquired": Role.CBV_ACQUIRED}
 # Tissue fractions that only a simulation knows.
 TISSUES = ("grey_matter", "white_matter", "vessel")
@@ -98,11 +95,19 @@ class LoadedCase:
 
 
 class CaseSource(Protocol):
-    """A patient that can be loaded."""
+    """An examination of a patient that can be loaded."""
 
     @property
     def id(self) -> str:
         """A neutral identifier."""
+
+    @property
+    def patient(self) -> str:
+        """A neutral identifier of the patient, who may have several examinations."""
+
+    @property
+    def seed(self) -> int | None:
+        """Of a simulated patient, where known: who was trained on is told by it."""
 
     @property
     def simulated(self) -> bool:
@@ -123,6 +128,25 @@ class CaseSource(Protocol):
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Who shall be evaluated.
+
+    Attributes:
+        cases: the examinations.
+        excluded: "id" and "reason" of those that cannot be used.
+        warnings: sentences.
+        division: of the data set, see `Training.datasets.splits.record_of`; empty for none.
+        command: the choice in words, for evaluation.json.
+    """
+
+    cases: Sequence[CaseSource]
+    excluded: Sequence[Mapping[str, str]] = ()
+    warnings: Sequence[str] = ()
+    division: Mapping[str, Any] = field(default_factory=dict)
+    command: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class FolderCase:
     """A case folder."""
 
@@ -134,6 +158,17 @@ class FolderCase:
     def id(self) -> str:
         """The identifier of the case."""
         return self.case.id
+
+    @property
+    def patient(self) -> str:
+        """As the facts of case.json name it; otherwise the case is its own patient."""
+        return str(self.case.facts.get("patient") or "") or self.case.id
+
+    @property
+    def seed(self) -> int | None:
+        """As the facts of a simulated patient say."""
+        found = self.case.facts.get("seed")
+        return found if self.simulated and isinstance(found, int) else None
 
     @property
     def simulated(self) -> bool:
@@ -195,17 +230,24 @@ class PhantomCase:
         seed, lesion, spacing_mm: see `make_phantom`.
         moved: whether the patient moves between the sequences and the brain mask has to be found, as in a case of a
             user. Otherwise the sequences lie in register and the true mask is given, as in training.
+        thick_slices: as in training, three of ten have thick slices (None); or none has (False).
     """
 
     seed: int
     lesion: str
     spacing_mm: float
     moved: bool = False
+    thick_slices: bool | None = None
 
     @property
     def id(self) -> str:
         """As `write_phantom` names it."""
         return f"phantom-{self.lesion}-{self.seed}"
+
+    @property
+    def patient(self) -> str:
+        """The seed is the person, the grade only the lesion."""
+        return f"phantom-{self.seed}"
 
     @property
     def simulated(self) -> bool:
@@ -219,8 +261,8 @@ class PhantomCase:
 
     def key(self) -> str:
         """Hash of the seed and of the versions that decide how it looks."""
-        parts = ["phantom", self.seed, self.lesion, self.spacing_mm, self.moved, GENERATOR_VERSION, PREPARATION_VERSION]
-        return digest(parts)
+        own = [self.seed, self.lesion, self.spacing_mm, self.moved, self.thick_slices]
+        return digest(["phantom", *own, GENERATOR_VERSION, PREPARATION_VERSION])
 
     def load(self, target: str, reporter: Reporter) -> LoadedCase:
         """Simulate the patient."""
@@ -230,6 +272,7 @@ class PhantomCase:
             self.lesion,
             spacing_mm=self.spacing_mm,
             misalignment=self.moved,
+            thick_slices=self.thick_slices,
             dsc=name == "acquired",
             reporter=reporter,
         )
@@ -292,9 +335,12 @@ def open_folders(folders: Sequence[Path]) -> tuple[list[FolderCase], list[dict[s
     return found, excluded
 
 
-def phantoms(count: int, first_seed: int, spacing_mm: float, grades: Sequence[str], moved: bool) -> list[PhantomCase]:
-    """Simulated patients of consecutive seeds, the grades in turn."""
-    return [PhantomCase(first_seed + n, grades[n % len(grades)], spacing_mm, moved) for n in range(count)]
+def phantoms(
+    seeds: Sequence[int], spacing_mm: float, grades: Sequence[str], *, moved: bool = False, thin: bool = False
+) -> list[PhantomCase]:
+    """Simulated patients of these seeds, the grades in turn; see `PhantomCase`."""
+    thick = False if thin else None
+    return [PhantomCase(seed, grades[n % len(grades)], spacing_mm, moved, thick) for n, seed in enumerate(seeds)]
 
 
 def digest(parts: object) -> str:

@@ -11,8 +11,14 @@ Mask = NDArray[np.bool_]
 Values = NDArray[np.float64]
 Pictures = NDArray[np.float32]
 
-Describe = Callable[[Pictures, int], NDArray[np.floating]]
-"""(N, H, W) pictures in nrCBV and patch edge → (N, rows, columns, K); patches half a patch apart."""
+Offsets = tuple[tuple[int, int], ...]
+
+Describe = Callable[[Pictures, int, Offsets | None], NDArray[np.floating]]
+"""(N, H, W) pictures in nrCBV, patch edge, neighbours whose co-occurrence is counted (None: those of the training) →
+(N, rows, columns, K); patches half a patch apart."""
+
+HELD_OUT_OFFSETS: Offsets = ((1, 1), (2, 0))
+"""Neighbours (rows, columns) that no loss of the training looks at; design value."""
 
 # So many slices are described at a time: the descriptors' intermediate arrays are large.
 _SLICES_AT_A_TIME = 8
@@ -23,11 +29,11 @@ LEAST_SHARE = 0.25
 LEAST_SPREAD = 1e-3
 
 
-def describe(pictures: Pictures, patch: int) -> NDArray[np.floating]:
+def describe(pictures: Pictures, patch: int, offsets: Offsets | None = None) -> NDArray[np.floating]:
     """The descriptors φ of `Training/losses/descriptors.py`."""
-    from Training.losses.descriptors import describe_patches
+    from Training.losses.descriptors import OFFSETS, describe_patches
 
-    return np.asarray(describe_patches(pictures, patch))
+    return np.asarray(describe_patches(pictures, patch, offsets=offsets or OFFSETS))
 
 
 class DescriptorError:
@@ -36,7 +42,15 @@ class DescriptorError:
     Patches of axial slices of the fine structure (y − G_σ∗y); those of which at least a quarter is lesion count.
     """
 
-    def __init__(self, target: Values, brain: Mask, roi: Mask, patch: int, describe: Describe = describe) -> None:
+    def __init__(
+        self,
+        target: Values,
+        brain: Mask,
+        roi: Mask,
+        patch: int,
+        describe: Describe = describe,
+        offsets: Offsets | None = None,
+    ) -> None:
         """Describe the target.
 
         Args:
@@ -45,8 +59,9 @@ class DescriptorError:
             roi: (I, J, K), at least one voxel.
             patch: edge in voxels.
             describe: gives the descriptors.
+            offsets: neighbours whose co-occurrence is counted; None for those of the training.
         """
-        self._patch, self._describe = patch, describe
+        self._patch, self._describe, self._offsets = patch, describe, offsets
         self._slices = np.flatnonzero(roi.any(axis=(0, 1)))
         share = _patch_share(roi[:, :, self._slices], patch)
         self._counted = share >= min(LEAST_SHARE, float(share.max(initial=0.0)))
@@ -68,7 +83,10 @@ class DescriptorError:
         if min(pictures.shape[1:]) < self._patch:
             return np.zeros((*self._counted.shape, 1))
         parts = [
-            np.asarray(self._describe(pictures[start : start + _SLICES_AT_A_TIME], self._patch), dtype=np.float64)
+            np.asarray(
+                self._describe(pictures[start : start + _SLICES_AT_A_TIME], self._patch, self._offsets),
+                dtype=np.float64,
+            )
             for start in range(0, len(pictures), _SLICES_AT_A_TIME)
         ]
         return np.concatenate(parts)

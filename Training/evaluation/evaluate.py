@@ -27,9 +27,11 @@ def evaluate(
     settings: EvaluationSettings,
     *,
     reference: str | None = None,
+    texture_reference: str | None = None,
     grades: Mapping[str, str] | None = None,
     with_grading: bool = True,
     excluded: Sequence[Mapping[str, str]] = (),
+    warnings: Sequence[str] = (),
     command: Mapping[str, Any] | None = None,
     reporter: Reporter,
     describe_patch: Describe = describe_patches,
@@ -45,9 +47,11 @@ def evaluate(
         out: new or empty folder, or that of an earlier evaluation.
         settings: what is measured.
         reference: name of the method that the others are compared with.
-        grades: "high" or "low" of patients by identifier.
+        texture_reference: name of the method that they are compared with in descriptors; None for `reference`.
+        grades: "high" or "low" of cases by identifier.
         with_grading: whether the grading experiment is made.
         excluded: "id" and "reason" of cases that could not even be opened.
+        warnings: sentences for the report.
         command: options for evaluation.json.
         reporter: told about the progress; asked whether to stop.
         describe_patch: gives the descriptors of patches.
@@ -63,8 +67,9 @@ def evaluate(
         Cancelled: from the reporter; what was measured stays.
     """
     names = [method.name for method in methods]
-    if reference is not None and reference not in names:
-        raise InputError(f"The reference '{reference}' is none of the models.", f"Models are: {', '.join(names)}.")
+    for each in (reference, texture_reference):
+        if each is not None and each not in names:
+            raise InputError(f"The reference '{each}' is none of the models.", f"Models are: {', '.join(names)}.")
     if not cases:
         raise InputError("There is no case to evaluate.", "Give case folders, a folder of cases, or --phantoms N.")
     twice = [case.id for number, case in enumerate(cases) if case.id in [each.id for each in cases[:number]]]
@@ -75,7 +80,14 @@ def evaluate(
     rows = Evaluation(methods, settings, store, describe_patch).run(cases, Part(reporter, 0.0, 0.9))
     rows.excluded[:0] = [{"id": each["id"], "model": "", "reason": each["reason"]} for each in excluded]
     summary = summarise(
-        rows, methods, reference, grades or {}, with_grading=with_grading, reporter=Part(reporter, 0.9, 0.93)
+        rows,
+        methods,
+        reference,
+        grades or {},
+        with_grading=with_grading,
+        reporter=Part(reporter, 0.9, 0.93),
+        texture_reference=texture_reference,
+        warnings=warnings,
     )
     record = describe(summary, settings, grid, command or {})
     write_evaluation(store, record, rows, methods, Part(reporter, 0.93, 1.0))

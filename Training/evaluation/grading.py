@@ -17,7 +17,7 @@ Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 FEWEST_PER_GRADE = 10
-"""Two in each of five folds; fewer leave folds whose model has seen next to nothing."""
+"""Patients. Two in each of five folds; fewer leave folds whose model has seen next to nothing."""
 
 FOLDS = 5
 REPEATS = 5
@@ -34,6 +34,7 @@ _LEAST_CURVATURE, _LEAST_PROBABILITY = 1e-10, 1e-12
 def grade_experiment(
     features: Mapping[str, Mapping[str, Mapping[str, float | None]]],
     synthetic: Mapping[str, Sequence[Sequence[float]]],
+    cases: Sequence[str],
     patients: Sequence[str],
     grades: Sequence[str | None],
     target_name: str,
@@ -41,11 +42,16 @@ def grade_experiment(
 ) -> dict[str, Any]:
     """Structural features alone, with those of each synthetic map, and with those of the target.
 
+    Models learn from examinations; those of one patient are always in the same fold, and their probabilities are
+    averaged before anything is counted. Of a patient with examinations of both grades only those of high grade are
+    used.
+
     Args:
-        features: patient → sequence (or "target") → feature → value.
-        synthetic: method → (patients, features) of its map in the lesion, NaN where missing.
-        patients: identifiers.
-        grades: "high", "low" or None of each patient.
+        features: examination → sequence (or "target") → feature → value.
+        synthetic: method → (examinations, features) of its map in the lesion, NaN where missing.
+        cases: identifiers of the examinations.
+        patients: whose each examination is.
+        grades: "high", "low" or None of each examination.
         target_name: "true" or "acquired".
         reporter: told about the progress.
 
@@ -53,9 +59,12 @@ def grade_experiment(
         "note" (why there is nothing, else ""), "high", "low", "curves" ("features", "count", "auc" with DeLong's
         interval, "curve") and "tests" ("first", "second", "difference", "z", "p").
     """
-    usable, structural, target = _collected(features, patients, grades)
+    usable, structural, target = _collected(features, cases, _one_grade(patients, grades))
+    people = [patients[n] for n in usable]
     high = np.array([grades[n] == "high" for n in usable], dtype=bool)
-    counts = {"high": int(high.sum()), "low": int((~high).sum())}
+    known = list(dict.fromkeys(people))
+    grade = [bool(high[people.index(person)]) for person in known]
+    counts = {"high": sum(grade), "low": len(grade) - sum(grade)}
     if min(counts.values()) < FEWEST_PER_GRADE:
         note = (
             f"{counts['high']} high-grade and {counts['low']} low-grade patients with a lesion: too few for the "
@@ -68,31 +77,35 @@ def grade_experiment(
         if np.isfinite(own).all():
             sets[f"structural + {name}"] = np.column_stack([structural, own])
     sets[f"{ACQUIRED} ({target_name})"] = np.column_stack([structural, target])
-    scores: dict[str, Values] = {}
+    scores: dict[str, list[float]] = {}
     for number, (name, values) in enumerate(sets.items()):
         reporter.progress("grading", number / len(sets))
-        scores[name] = out_of_fold(values, high)
+        found = out_of_fold(values, high, people)
+        scores[name] = [
+            float(np.mean([p for p, who in zip(found, people, strict=True) if who == one])) for one in known
+        ]
     curves = [
-        {"features": name, "count": sets[name].shape[1]} | grading.roc(score, high.tolist()).to_json()
+        {"features": name, "count": sets[name].shape[1]} | grading.roc(score, grade).to_json()
         for name, score in scores.items()
     ]
     tests = [
-        {"first": name, "second": STRUCTURAL} | grading.compare_auc(score, scores[STRUCTURAL], high.tolist()).to_json()
+        {"first": name, "second": STRUCTURAL} | grading.compare_auc(score, scores[STRUCTURAL], grade).to_json()
         for name, score in scores.items()
         if name != STRUCTURAL
     ]
     return {"note": "", **counts, "curves": curves, "tests": tests}
 
 
-def out_of_fold(values: Values, high: Mask) -> Values:
-    """Probability of a high grade of every patient, by models that have not seen the patient.
+def out_of_fold(values: Values, high: Mask, people: Sequence[str]) -> Values:
+    """Probability of a high grade of every examination, by models that have not seen the patient.
 
-    Outer: five stratified folds, five times with other folds, averaged. Inner: five folds choose the penalty by the
-    log-loss. Scaling is learnt in the part that is learnt from only.
+    Outer: five folds of patients, stratified, five times with other folds, averaged. Inner: five folds of patients
+    choose the penalty by the log-loss. Scaling is learnt in the part that is learnt from only.
 
     Args:
         values: (N, K) finite features.
-        high: (N,) at least ten of each.
+        high: (N,) at least ten patients of each; all examinations of a patient have one grade.
+        people: (N,) whose each examination is.
 
     Raises:
         InputError: scikit-learn is not installed.
@@ -105,13 +118,20 @@ def out_of_fold(values: Values, high: Mask) -> Values:
             "Install HierSynthLib[training], or leave it out with --no-grading.",
         ) from error
     total = np.zeros(len(high))
+    known = list(dict.fromkeys(people))
+    group = np.array([known.index(person) for person in people])
+    grade = np.array([high[group == number][0] for number in range(len(known))])
     for repeat in range(REPEATS):
         outer = StratifiedKFold(FOLDS, shuffle=True, random_state=_SEED + repeat)
         inner = StratifiedKFold(FOLDS, shuffle=True, random_state=_SEED - 1 - repeat)
-        for learn, judge in outer.split(values, high):
-            parts = list(inner.split(values[learn], high[learn]))
-            penalty = _penalty(values[learn], high[learn], parts)
-            total[judge] += predicted(values[learn], high[learn], values[judge], penalty)
+        for learn, judge in outer.split(grade, grade):
+            parts = [
+                (np.isin(group, learn[one]), np.isin(group, learn[other]))
+                for one, other in inner.split(learn, grade[learn])
+            ]
+            penalty = _penalty(values, high, parts)
+            own, asked = np.isin(group, learn), np.isin(group, judge)
+            total[asked] += predicted(values[own], high[own], values[asked], penalty)
     return np.asarray(total / REPEATS)
 
 
@@ -156,19 +176,27 @@ def _penalty(values: Values, high: Mask, parts: Sequence[tuple[Mask, Mask]]) -> 
     return PENALTIES[int(np.argmin(losses))]
 
 
+def _one_grade(patients: Sequence[str], grades: Sequence[str | None]) -> list[str | None]:
+    """The grades, None for examinations of low grade of a patient who has some of high grade as well."""
+    high = {patient for patient, grade in zip(patients, grades, strict=True) if grade == "high"}
+    return [
+        None if grade != "high" and patient in high else grade for patient, grade in zip(patients, grades, strict=True)
+    ]
+
+
 def _collected(
     features: Mapping[str, Mapping[str, Mapping[str, float | None]]],
-    patients: Sequence[str],
+    cases: Sequence[str],
     grades: Sequence[str | None],
 ) -> tuple[list[int], Values, Values]:
-    """Graded patients with a lesion and all sequences that any of them has; their structural and target features."""
-    graded = [n for n, patient in enumerate(patients) if grades[n] and features.get(patient)]
-    present = [set(features[patients[n]]) for n in graded]
+    """Graded examinations with a lesion and all sequences that any has; their structural and target features."""
+    graded = [n for n, case in enumerate(cases) if grades[n] and features.get(case)]
+    present = [set(features[cases[n]]) for n in graded]
     shared = sorted(set.intersection(*present) - {"target"}) if present else []
-    usable = [n for n in graded if {*shared, "target"} <= set(features[patients[n]])]
+    usable = [n for n in graded if {*shared, "target"} <= set(features[cases[n]])]
 
     def of(names: Sequence[str]) -> Values:
-        rows = [[features[patients[n]][name][what] for name in names for what in FEATURES] for n in usable]
+        rows = [[features[cases[n]][name][what] for name in names for what in FEATURES] for n in usable]
         return np.array(rows, dtype=np.float64).reshape(len(usable), len(names) * len(FEATURES))
 
     return usable, of(shared), of(["target"])

@@ -15,7 +15,7 @@ from HierSynthLib.fidelity.measures.ssim import inner_box, ssim_map
 from HierSynthLib.fidelity.measures.texture import grey_levels, histogram
 from HierSynthLib.fidelity.regions.masks import bounds
 from Training.evaluation.calibration import calibration
-from Training.evaluation.descriptors import Describe, DescriptorError, describe
+from Training.evaluation.descriptors import HELD_OUT_OFFSETS, Describe, DescriptorError, Offsets, describe
 from Training.evaluation.predictor import Prediction
 from Training.evaluation.settings import EvaluationSettings
 from Training.evaluation.subject import Subject
@@ -49,9 +49,16 @@ class Measurer:
         self._fine = high_pass(subject.target, subject.brain, self._sigma)
         self._radial = {name: RadialPower(mask, subject.grid.spacing) for name, mask in self._regions.items()}
         self._power = {name: radial.of(subject.target) for name, radial in self._radial.items()}
-        self._descriptors = None
+        self._descriptors: dict[str, DescriptorError] = {}
         if ROI in self._regions:
-            self._descriptors = DescriptorError(self._fine, subject.brain, subject.roi, settings.patch, describe)
+            kinds: dict[str, tuple[int, Offsets | None]] = {
+                "descriptor_error": (settings.patch, None),
+                "held_out_descriptor_error": (settings.held_out_patch, HELD_OUT_OFFSETS),
+            }
+            self._descriptors = {
+                name: DescriptorError(self._fine, subject.brain, subject.roi, patch, describe, offsets)
+                for name, (patch, offsets) in kinds.items()
+            }
 
     @property
     def nyquist(self) -> float:
@@ -89,9 +96,9 @@ class Measurer:
             values |= self._uncertainty(prediction, predicted, region, curves)
             found |= {f"{region}_{name}": value for name, value in values.items()}
         found["grey_white_ratio"] = ratio(self._grey_white(predicted), self._grey_white(self.subject.target))
-        if ROI in self._regions and self._descriptors is not None:
+        if ROI in self._regions:
             found |= {f"{ROI}_{name}": value for name, value in self._hotspot(predicted).items()}
-            found["roi_descriptor_error"] = self._descriptors(fine)
+            found |= {f"{ROI}_{name}": error(fine) for name, error in self._descriptors.items()}
             found |= {
                 f"{ROI}_{name}": value for name, value in features(predicted[self.subject.roi], self._settings).items()
             }

@@ -58,7 +58,7 @@ def describe(
         grid: voxel edges in mm of the measurement.
         command: options without paths, which may hold names of patients.
     """
-    simulated = any(patient["simulated"] for patient in summary["patients"])
+    simulated = any(each["simulated"] for each in summary["examinations"])
     return {
         "statement": STATEMENT,
         "synthetic": True,
@@ -149,10 +149,10 @@ def _cell(value: object) -> str:
 
 
 def _patient_rows(rows: Rows, methods: Sequence[Method], record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """One line per patient, training and combination of sequences."""
-    patients = {patient["id"]: patient for patient in record["patients"]}
+    """One line per examination, training and combination of sequences."""
+    examinations = {each["id"]: each for each in record["examinations"]}
     for case in rows.cases:
-        patient = patients[case.id]
+        own = examinations[case.id]
         for method in methods:
             for number, model in enumerate(method.trainings):
                 whole = rows.rows.get((case.id, method.name, number))
@@ -160,9 +160,10 @@ def _patient_rows(rows: Rows, methods: Sequence[Method], record: Mapping[str, An
                 for row in [*([whole] if whole is not None else []), *less]:
                     yield {
                         "case": case.id,
-                        "status": "SYNTHETIC, SIMULATED" if patient["simulated"] else "SYNTHETIC",
-                        "grade": patient["grade"],
-                        "target": patient["target"],
+                        "patient": case.patient,
+                        "status": "SYNTHETIC, SIMULATED" if own["simulated"] else "SYNTHETIC",
+                        "grade": own["grade"],
+                        "target": own["target"],
                         "method": method.name,
                         "training": number + 1,
                         "model": model.title,
@@ -193,12 +194,14 @@ def _summary_rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "ci_low": entry["mean"]["low"],
             "ci_high": entry["mean"]["high"],
             "sd": entry["sd"],
-            "trainings": len(entry["seeds"]),
+            "trainings": entry["trainings"],
             "seed_sd": entry["seed_sd"],
             "reference": against["reference"] if against else None,
             "difference": difference.get("value"),
             "difference_low": difference.get("low"),
             "difference_high": difference.get("high"),
+            "with_trainings_low": against["with_seeds"]["low"] if against else None,
+            "with_trainings_high": against["with_seeds"]["high"] if against else None,
             "wilcoxon_p": test.get("p"),
             "wilcoxon_p_holm": against["p_holm"] if against else None,
             "rank_biserial": test.get("effect"),
@@ -210,7 +213,7 @@ def _figures(store: Store, record: Mapping[str, Any], rows: Rows, methods: Seque
     note = statement(record["simulated"], cohort=True)
     yield from _map_figures(store, record, rows, methods, note)
     if record["differences"]:
-        title = f"Difference to {record['reference']}, mean over patients with 95 % interval"
+        title = f"Difference to {record['reference']}, with 95 % intervals (thin: of patients and trainings)"
         yield _saved(
             folder / "differences",
             "differences",
@@ -246,21 +249,20 @@ def _map_figures(
     store: Store, record: Mapping[str, Any], rows: Rows, methods: Sequence[Method], note: str
 ) -> Iterator[ReportFigure]:
     keys = {case.id: rows.facts[case.id].case_key for case in rows.cases}
-    for number, patient in enumerate(rows.pictured, start=1):
+    for number, case in enumerate(rows.pictured, start=1):
         shown = [
-            (method.name, store.picture(keys[patient], method.trainings[0].key)["synthetic"])
+            (method.name, store.picture(keys[case], method.trainings[0].key)["synthetic"])
             for method in methods
-            if (patient, method.name, 0) in rows.rows
+            if (case, method.name, 0) in rows.rows
         ]
-        title = f"{patient}: SYNTHETIC CBV maps and the {_target(record, patient)} map"
-        case = store.picture(keys[patient], REFERENCE)
-        figure = maps_figure(title, case, shown, record["settings"]["data_range"], note)
+        title = f"{case}: SYNTHETIC CBV maps and the {_target(record, case)} map"
+        figure = maps_figure(title, store.picture(keys[case], REFERENCE), shown, record["settings"]["data_range"], note)
         caption = f"{title}. All maps have the same window; outline: lesion. First training of each method."
         yield _saved(store.out / FIGURES / f"maps-{number:02d}", "maps", figure, caption, note)
 
 
-def _target(record: Mapping[str, Any], patient: str) -> str:
-    return next(str(each["target"]) for each in record["patients"] if each["id"] == patient)
+def _target(record: Mapping[str, Any], case: str) -> str:
+    return next(str(each["target"]) for each in record["examinations"] if each["id"] == case)
 
 
 @plain_text()

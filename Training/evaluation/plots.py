@@ -29,6 +29,7 @@ def forest_figure(
 ) -> Figure:
     """Mean paired difference to the reference with its 95 % interval: one panel per measure, one line per method.
 
+    Thick: over patients; thin: over patients and trainings, on which targets are decided.
     A measure with a right value (such as a ratio of 1) is shown as the mean itself, with a line at what is right.
 
     Args:
@@ -54,11 +55,12 @@ def forest_figure(
         what = column(names[number])
         if isinstance(what.better, float):
             own = {entry["method"]: entry["mean"] for entry in means if entry["column"] == what.id}
-            middle = own.get(str(differences[0]["reference"]), {}).get("value")
+            middle, wide = own.get(str(differences[0]["reference"]), {}).get("value"), {}
         else:
             own = {entry["method"]: entry["difference"] for entry in differences if entry["column"] == what.id}
+            wide = {entry["method"]: entry["with_seeds"] for entry in differences if entry["column"] == what.id}
             middle = None
-        _forest(axes, what, methods, own, middle, named=number % across == 0)
+        _forest(axes, what, methods, own, wide, middle, named=number % across == 0)
     return figure
 
 
@@ -192,6 +194,7 @@ def _forest(
     what: Column,
     methods: Sequence[str],
     own: Mapping[str, Mapping[str, Any]],
+    wide: Mapping[str, Mapping[str, Any]],
     reference: float | None,
     *,
     named: bool,
@@ -203,8 +206,9 @@ def _forest(
         found = own.get(method)
         if found is None or found["value"] is None:
             continue
-        if found["low"] is not None:
-            axes.plot([found["low"], found["high"]], [place, place], color=SYNTHETIC_COLOUR, linewidth=2)
+        for each, width in ((wide.get(method), 0.8), (found, 2.4)):
+            if each is not None and each["low"] is not None:
+                axes.plot([each["low"], each["high"]], [place, place], color=SYNTHETIC_COLOUR, linewidth=width)
         axes.plot(found["value"], place, marker="D", color=SYNTHETIC_COLOUR, markersize=5.5)
     axes.set_ylim(-0.6, len(methods) - 0.4)
     axes.set_yticks(range(len(methods)), list(reversed(methods)) if named else [""] * len(methods), fontsize=_SMALL)

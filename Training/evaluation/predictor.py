@@ -14,6 +14,7 @@ from HierSynthLib.case import Role
 from HierSynthLib.errors import InputError
 from HierSynthLib.progress import Reporter
 from HierSynthLib.synthesis.package import INFERENCE, WEIGHTS, find_model, sha256, verify_model
+from Training.evaluation.trained_on import TrainedOn, read_trained_on
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +65,10 @@ class Predictor(Protocol):
         """Whether it has seen simulated brains only."""
 
     @property
+    def trained_on(self) -> TrainedOn:
+        """Which patients it has seen."""
+
+    @property
     def megabytes(self) -> float:
         """Size of its weights."""
 
@@ -100,6 +105,7 @@ class PackagePredictor:
         settings = self._info.settings
         shape = sha256(folder / INFERENCE)
         self._key = f"{self._info.weights_sha256[:32]}-{shape[:8]}-{settings.uncertainty_scale!r}-{device.type}"
+        self._trained_on = read_trained_on(folder)
         self._bytes = (folder / WEIGHTS).stat().st_size
 
     @property
@@ -126,6 +132,11 @@ class PackagePredictor:
     def simulated_training(self) -> bool:
         """As the package says."""
         return self._info.settings.simulated_training
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """As the package says."""
+        return self._trained_on
 
     @property
     def megabytes(self) -> float:

@@ -8,16 +8,20 @@ from typing import Any
 from HierSynthLib.fidelity.measures.definitions import ABSENT
 from HierSynthLib.fidelity.report import html
 from HierSynthLib.fidelity.report.page import ReportFigure, banner, footer, moment
-from Training.evaluation.decisions import MET, MISSED
+from Training.evaluation.decisions import MET, MISSED, UNDECIDED
 from Training.evaluation.definitions import column, columns
 from Training.evaluation.grading import FOLDS, REPEATS
-from Training.evaluation.markdown import arrow, estimate_text, mean_text, number_text, p_text
+from Training.evaluation.markdown import arrow, estimate_text, interval_text, mean_text, number_text, p_text, people
 
-_STATUS = {MET: ("good", "● Met"), MISSED: ("poor", "■ Missed")}
+_STATUS = {MET: ("good", "● Met"), MISSED: ("poor", "■ Missed"), UNDECIDED: ("caution", "◆ Not decided")}
 _OPEN = ("", "○ Not measured")
 
 _METHODS = (
-    ("Unit", "The patient. Voxels are never pooled over patients; trainings of a method are averaged per patient."),
+    (
+        "Unit",
+        "The patient. Voxels are never pooled over patients; examinations of a patient and trainings of a method are "
+        "averaged per patient.",
+    ),
     ("Mean and interval", "Bootstrap over patients, bias-corrected and accelerated (BCa), 9999 resamples."),
     ("± between trainings", "SD (n − 1) of the trainings' means over patients."),
     (
@@ -29,11 +33,16 @@ _METHODS = (
         "Wilcoxon signed rank, two-sided, Holm-adjusted over all tests of the table; for a measure with a right value, "
         "of the distance from it.",
     ),
+    (
+        "Targets",
+        "Comparisons are decided on the wider of both intervals, and only where both methods have several trainings.",
+    ),
     ("Effect", "Rank-biserial correlation; above 0 the method is better than the reference."),
     (
         "Grading",
         f"Logistic regression (ridge), {FOLDS} outer folds × {REPEATS} repeats, penalty chosen in {FOLDS} inner folds; "
-        "features of the lesion: mean, 95th percentile, entropy of each map. Intervals and tests of DeLong 1988 on the "
+        "features of the lesion: mean, 95th percentile, entropy of each map; a patient is always in one "
+        "fold, and counts once. Intervals and tests of DeLong 1988 on the "
         "out-of-fold probabilities; they take the fitted models as given.",
     ),
 )
@@ -46,7 +55,7 @@ def evaluation_report(record: Mapping[str, Any], figures: Sequence[ReportFigure]
         record: contents of evaluation.json.
         figures: in the order in which they are shown.
     """
-    title = f"Evaluation of synthetic CBV: {len(record['methods'])} methods, {_count(len(record['patients']))}"
+    title = f"Evaluation of synthetic CBV: {len(record['methods'])} methods, {people(record)}"
     parts = [
         html.heading(("SIMULATED BRAINS. " if record["simulated"] else "") + title, 1),
         html.paragraph(_facts(record), "facts"),
@@ -73,18 +82,20 @@ def evaluation_report(record: Mapping[str, Any], figures: Sequence[ReportFigure]
 
 
 def _facts(record: Mapping[str, Any]) -> str:
-    patients, settings = record["patients"], record["settings"]
-    simulated = sum(1 for patient in patients if patient["simulated"])
-    lesions = sum(1 for patient in patients if patient["lesion_voxels"])
+    examinations, settings = record["examinations"], record["settings"]
+    simulated = sum(1 for each in examinations if each["simulated"])
+    lesions = sum(1 for each in examinations if each["lesion_voxels"])
     grid = " × ".join(f"{edge:g}" for edge in settings["grid_mm"])
     names = ", ".join(
         f"{each['name']}{f' ({n} trainings)' if (n := len(each['trainings'])) > 1 else ''}"
         for each in record["methods"]
     )
     against = f" Reference: {record['reference']}." if record["reference"] else ""
-    targets = " and ".join(sorted({patient["target"] for patient in patients}))
+    if record["texture_reference"]:
+        against += f" Reference of the descriptors: {record['texture_reference']}."
+    targets = " and ".join(sorted({each["target"] for each in examinations}))
     return (
-        f"{_count(len(patients))}, {simulated} simulated, {lesions} with a lesion. Methods: {names}.{against} "
+        f"{people(record)}; {simulated} simulated, {lesions} with a lesion. Methods: {names}.{against} "
         f"Measured on {grid} mm against the {targets} map, cut off at {settings['ceiling']} nrCBV. "
         f"{moment(record['created'])}."
     )
@@ -141,17 +152,13 @@ def _differences(record: Mapping[str, Any], figures: Sequence[ReportFigure]) -> 
     rows = []
     for entry in record["differences"]:
         what, test = column(entry["column"]), entry["test"]
-        seeds = entry["with_seeds"]
-        crossed = (
-            ABSENT if seeds["low"] is None else estimate_text(seeds, what, signed=True).partition(" ")[2].strip("[]")
-        )
         rows.append(
             [
                 what.heading,
                 entry["method"],
                 f"{test['n']}",
                 estimate_text(entry["difference"], what, signed=True),
-                crossed,
+                interval_text(entry["with_seeds"], what),
                 f"{entry['better']} of {test['n']}",
                 number_text(test["effect"]),
                 p_text(test["p"]),
@@ -248,7 +255,7 @@ def _definitions(record: Mapping[str, Any]) -> list[str]:
     ]
     versions = [[name, str(value)] for name, value in record["versions"].items()]
     command = [[name, str(value)] for name, value in record["command"].items()]
-    patients = [[p["id"], p["grade"] or "not known", p["key"][:16] + "…"] for p in record["patients"]]
+    cases = [[e["id"], e["patient"], e["grade"] or "not known", e["key"][:16] + "…"] for e in record["examinations"]]
     return [
         html.table(["What", "How"], _METHODS, text_columns=2),
         html.details("Definitions", html.table(["Measure", "Unit", "Formula", "Definition"], defined, text_columns=4)),
@@ -256,9 +263,7 @@ def _definitions(record: Mapping[str, Any]) -> list[str]:
         html.details("Command", html.table(["Option", "Value"], command, text_columns=2)),
         html.details("Models", html.table(["Method", "Model", "MB", "Hash"], models, text_columns=4)),
         html.details("Versions", html.table(["What", "Version"], versions, text_columns=2)),
-        html.details(f"Patients ({len(patients)})", html.table(["Case", "Grade", "Hash"], patients, text_columns=3)),
+        html.details(
+            f"Examinations ({len(cases)})", html.table(["Case", "Patient", "Grade", "Hash"], cases, text_columns=4)
+        ),
     ]
-
-
-def _count(patients: int) -> str:
-    return f"{patients} patient{'' if patients == 1 else 's'}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from statistics import fmean
 from typing import Any
 
 from HierSynthLib.case import SEQUENCES, Role
@@ -24,31 +25,36 @@ def left_out(sequences: Sequence[Role], kind: str) -> list[tuple[Role, ...]]:
     return [each for size in range(1, min(most, len(sequences) - 1) + 1) for each in combinations(sequences, size)]
 
 
-def costs(method: str, pairs: Iterable[tuple[Row, Row]]) -> list[dict[str, Any]]:
+def costs(method: str, found: Iterable[tuple[str, Row, Row]]) -> list[dict[str, Any]]:
     """The cost in ROI SSIM of each combination, over patients.
 
     Args:
         method: name of the method.
-        pairs: the row with everything and one with less, of the same patient and model.
+        found: patient, the row with everything and one with less, of the same examination and model.
 
     Returns:
         "method", "without", "cost" (everything − less: an estimate) and "ssim" (with less), by combination.
     """
-    found: dict[tuple[str, ...], tuple[list[float | None], list[float | None]]] = {}
-    for whole, less in pairs:
+    lost: dict[tuple[str, ...], dict[str, list[tuple[float, float]]]] = {}
+    for patient, whole, less in found:
         one, other = whole.values.get(MEASURE), less.values.get(MEASURE)
-        lost, left = found.setdefault(less.without, ([], []))
-        lost.append(None if one is None or other is None else one - other)
-        left.append(other)
+        own = lost.setdefault(less.without, {}).setdefault(patient, [])
+        if one is not None and other is not None:
+            own.append((one - other, other))
     return [
         {
             "method": method,
             "without": list(without),
-            "cost": statistics.mean_interval(lost).to_json(),
-            "ssim": statistics.mean_interval(left).to_json(),
+            "cost": _interval(patients, 0).to_json(),
+            "ssim": _interval(patients, 1).to_json(),
         }
-        for without, (lost, left) in sorted(found.items(), key=lambda item: (len(item[0]), _order(item[0])))
+        for without, patients in sorted(lost.items(), key=lambda item: (len(item[0]), _order(item[0])))
     ]
+
+
+def _interval(patients: Mapping[str, Sequence[tuple[float, float]]], place: int) -> statistics.Estimate:
+    """Examinations of a patient are averaged first."""
+    return statistics.mean_interval([fmean(pair[place] for pair in own) for own in patients.values() if own])
 
 
 def _order(without: tuple[str, ...]) -> list[int]:

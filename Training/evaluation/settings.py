@@ -27,7 +27,8 @@ class EvaluationSettings:
         hotspot_threshold: nrCBV, above which a voxel belongs to the hotspot.
         bin_width: nrCBV, width of the grey levels of entropy.
         high_pass_mm: standard deviation of the Gaussian whose output is taken from a map to leave its fine structure.
-        patch: voxels, edge of the patches of the descriptor error.
+        patch: voxels, edge of the patches of the descriptor error; 8 is the smaller of those of the training.
+        held_out_patch: voxels, edge of the patches of the held-out descriptor error, which no loss uses.
         register: whether the sequences of a case are registered before the synthesis.
         robustness: "none", "single" (each sequence left out in turn) or "pairs" (each pair, too).
         robustness_cases: so many cases with a lesion are used for it.
@@ -42,6 +43,7 @@ class EvaluationSettings:
     bin_width: float = 0.25
     high_pass_mm: float = 3.0
     patch: int = 8
+    held_out_patch: int = 12
     register: bool = True
     robustness: str = "single"
     robustness_cases: int = 12
@@ -58,7 +60,7 @@ class EvaluationSettings:
                 raise InputError(f"The setting '{name}' is {getattr(self, name)}.", "Give a positive number.")
         if self.spacing_mm is not None and not 0.3 <= self.spacing_mm <= 10:
             raise InputError(f"A grid of {self.spacing_mm:g} mm is out of range.", "Give 0.3 to 10 mm.")
-        if self.patch < 4 or self.robustness_cases < 0 or self.pictures < 0:
+        if min(self.patch, self.held_out_patch) < 4 or self.robustness_cases < 0 or self.pictures < 0:
             raise InputError("A number of the settings is too small.", "A patch has at least 4 voxels.")
 
     def measured(self) -> dict[str, Any]:

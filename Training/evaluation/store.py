@@ -15,7 +15,7 @@ from HierSynthLib.files import atomic_file, write_text_atomically
 from Training.evaluation.cases import digest
 from Training.evaluation.settings import EvaluationSettings
 
-ROW_VERSION = 1
+ROW_VERSION = 2
 """Changes whenever the same maps give other values."""
 
 ROWS, PICTURES, MARK = "rows", "pictures", "evaluation-folder.json"

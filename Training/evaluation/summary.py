@@ -28,6 +28,8 @@ def summarise(
     *,
     with_grading: bool,
     reporter: Reporter,
+    texture_reference: str | None = None,
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The findings of evaluation.json.
 
@@ -35,9 +37,11 @@ def summarise(
         rows: that were measured.
         methods: in the order of tables.
         reference: name of the method that the others are compared with; None for none.
-        grades: "high" or "low" of patients by identifier; the others have that of their source.
+        grades: "high" or "low" of cases by identifier; the others have that of their source.
         with_grading: whether the grading experiment is made.
         reporter: told about the progress.
+        texture_reference: see `decide`.
+        warnings: sentences that come first among those of the findings.
     """
     table = Table(rows, methods)
     names = [method.name for method in methods]
@@ -48,24 +52,27 @@ def summarise(
         for entry in costs(
             name,
             (
-                (rows.rows[patient, name, 0], less)
-                for patient in table.patients
-                for less in rows.less.get((patient, name), ())
+                (case.patient, rows.rows[case.id, name, 0], less)
+                for case in rows.cases
+                for less in rows.less.get((case.id, name), ())
             ),
         )
     ]
     reporter.progress("statistics", 0.0)
     summary: dict[str, Any] = {
-        "patients": [
-            {"id": case.id, "grade": grade, "key": rows.facts[case.id].case_key} | rows.facts[case.id].curves["facts"]
+        "patients": len(table.patients),
+        "examinations": [
+            {"id": case.id, "patient": case.patient, "grade": grade, "key": rows.facts[case.id].case_key}
+            | rows.facts[case.id].curves["facts"]
             for case, grade in zip(rows.cases, graded, strict=True)
         ],
         "excluded": rows.excluded,
         "methods": [_method(method) for method in methods],
         "reference": reference,
+        "texture_reference": texture_reference,
         "means": [mean_entry(table, name, column) for column in columns() for name in names],
         "differences": _differences(table, names, reference),
-        "decisions": decide(table, reference, lost),
+        "decisions": decide(table, reference, lost, texture_reference),
         "robustness": lost,
         "calibration": _curves(table, "calibration", {"nominal": list(LEVELS)}),
         "spectrum": _spectra(table, rows),
@@ -74,13 +81,15 @@ def summarise(
     }
     if with_grading:
         synthetic = {
-            name: np.column_stack([table.by_patient(name, f"roi_{what}") for what in FEATURES]).tolist()
+            name: np.column_stack([table.examinations(name, f"roi_{what}").mean(axis=1) for what in FEATURES]).tolist()
             for name in names
         }
-        features = {patient: rows.facts[patient].curves["features"] for patient in table.patients}
-        target_name = rows.facts[table.patients[0]].curves["facts"]["target"]
-        summary["grading"] = grade_experiment(features, synthetic, table.patients, graded, target_name, reporter)
-    summary["warnings"] = _warnings(summary, methods)
+        cases = [case.id for case in rows.cases]
+        people = [case.patient for case in rows.cases]
+        features = {case: rows.facts[case].curves["features"] for case in cases}
+        target_name = rows.facts[cases[0]].curves["facts"]["target"]
+        summary["grading"] = grade_experiment(features, synthetic, cases, people, graded, target_name, reporter)
+    summary["warnings"] = [*warnings, *_warnings(summary["examinations"], methods)]
     reporter.progress("statistics", 1.0)
     return summary
 
@@ -130,7 +139,7 @@ def _curves(table: Table, name: str, common: Mapping[str, Any]) -> list[dict[str
 
 def _spectra(table: Table, rows: Rows) -> list[dict[str, Any]]:
     """Geometric mean over patients of the power ratio in each bin; None where a patient's region lacks the bin."""
-    nyquist = rows.facts[table.patients[0]].curves["facts"]["nyquist_per_mm"]
+    nyquist = rows.facts[rows.cases[0].id].curves["facts"]["nyquist_per_mm"]
     centres = [(number + 0.5) / BINS * nyquist for number in range(BINS)]
     found = []
     for method in table.methods:
@@ -158,25 +167,24 @@ def _speed(rows: Rows, method: Method) -> dict[str, Any]:
     }
 
 
-def _warnings(summary: Mapping[str, Any], methods: Sequence[Method]) -> list[str]:
-    patients = summary["patients"]
-    simulated = sum(1 for patient in patients if patient["simulated"])
+def _warnings(examinations: Sequence[Mapping[str, Any]], methods: Sequence[Method]) -> list[str]:
+    simulated = sum(1 for each in examinations if each["simulated"])
     found = []
-    if 0 < simulated < len(patients):
+    if 0 < simulated < len(examinations):
         found.append(
-            f"{simulated} of {len(patients)} patients are simulated. Numbers over simulated and real patients together "
-            "describe neither; evaluate them apart."
+            f"{simulated} of {len(examinations)} examinations are simulated. Numbers over simulated and real patients "
+            "together describe neither; evaluate them apart."
         )
-    if len({patient["target"] for patient in patients}) > 1:
+    if len({each["target"] for each in examinations}) > 1:
         found.append("Some patients are compared with the true map, others with the acquired one. Choose --target.")
     trained = [method.name for method in methods if all(model.simulated_training for model in method.trainings)]
-    if simulated < len(patients) and trained:
+    if simulated < len(examinations) and trained:
         found.append(f"Trained on simulated brains only: {', '.join(trained)}. On patients they show no blood volume.")
-    alone = [patient["id"] for patient in patients if not patient["lesion_voxels"]]
+    alone = [each["id"] for each in examinations if not each["lesion_voxels"]]
     if alone:
-        found.append(f"{len(alone)} of {len(patients)} patients have no lesion: they have no ROI values.")
+        found.append(f"{len(alone)} of {len(examinations)} examinations have no lesion: they have no ROI values.")
     told: dict[str, int] = {}
-    for patient in patients:
-        for warning in patient["warnings"]:
+    for each in examinations:
+        for warning in each["warnings"]:
             told[warning] = told.get(warning, 0) + 1
-    return found + [f"{text} ({count} patient{'' if count == 1 else 's'})" for text, count in told.items()]
+    return found + [f"{text} ({count} examination{'' if count == 1 else 's'})" for text, count in told.items()]

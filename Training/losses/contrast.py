@@ -23,8 +23,9 @@ PROJECTION = (64, 32)
 LIMIT = 128
 """Most patches per slice and size: the contrastive term compares each with each. Design value."""
 
-LARGEST_Z = 5.0
-"""z-scores are clipped here, so that a rare patch cannot dominate a step; design value."""
+LEAST_DEVIATION = 0.01
+"""Standard deviations of a descriptor below this count as this: only the first steps have few enough patches for it (on
+simulated brains at 2 mm none is below 0.018). Design value."""
 
 
 def info_nce(query: Tensor, key: Tensor, negative: Tensor, temperature: float) -> Tensor:
@@ -69,7 +70,9 @@ class PerfusionConstraint(nn.Module):
 
     Descriptors are z-scored with running statistics of acquired residuals; the sums are divided by the running mean of
     Σ_p w_p per slice instead of the batch's own, so that the mean over micro-batches is the loss of the whole batch.
-    The very first step only collects statistics. Negatives come from the same slice.
+    The very first step only collects statistics. Negatives come from the same slice. Nothing is clipped: a patch whose
+    texture has collapsed lies up to 9 standard deviations from the acquired ones, and must be pulled back all the more;
+    that a rare patch cannot dominate a step is the doing of SmoothL1 and of the unit vectors.
 
     Args:
         config: weights, patch sizes, τ, δ.
@@ -93,7 +96,10 @@ class PerfusionConstraint(nn.Module):
         step: int,
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
-        """The unweighted terms "nce" and "descriptor" whose weight is not 0.
+        """The unweighted terms "nce" and "descriptor" whose weight is not 0; none in the very first step.
+
+        Which terms there are depends on the step only, and every process takes part in the statistics of every step,
+        even where no patch of its slices is half brain: its terms are then 0.
 
         Args:
             residual: (B, 1, H, W), R̂ in nrCBV.
@@ -108,10 +114,9 @@ class PerfusionConstraint(nn.Module):
             inside = brain.float()
             for scale, patch in enumerate(self.config.patches):
                 chosen = choose_patches(inside, lesion, patch, self.config.floor, LIMIT, generator)
-                if bool(chosen.valid.any()):
-                    parts = self._scale(scale, patch, residual * inside, acquired.detach() * inside, chosen, step)
-                    for name, value in parts.items():
-                        terms[name] = terms.get(name, 0) + value / len(self.config.patches)
+                parts = self._scale(scale, patch, residual * inside, acquired.detach() * inside, chosen, step)
+                for name, value in parts.items():
+                    terms[name] = terms.get(name, 0) + value / len(self.config.patches)
         return terms
 
     def _scale(
@@ -130,9 +135,9 @@ class PerfusionConstraint(nn.Module):
         if not ready:
             return {}
 
-        deviation = (square - mean**2).clamp(min=1e-6).sqrt()
-        made = ((self._describe(residual, patch, chosen) - mean) / deviation).clamp(-LARGEST_Z, LARGEST_Z)
-        truth = ((truth - mean) / deviation).clamp(-LARGEST_Z, LARGEST_Z)
+        deviation = (square - mean**2).clamp(min=LEAST_DEVIATION**2).sqrt()
+        made = (self._describe(residual, patch, chosen) - mean) / deviation
+        truth = (truth - mean) / deviation
         terms = {}
         weight = chosen.weight[chosen.valid]
         if self.config.descriptor > 0:

@@ -46,7 +46,10 @@ NAMES = (
 )
 
 
-def describe(patches: Tensor) -> Tensor:
+Offsets = tuple[tuple[int, int], ...]
+
+
+def describe(patches: Tensor, offsets: Offsets = OFFSETS) -> Tensor:
     """The descriptors of patches, in the order of `NAMES`.
 
     Mean and tails are in units of SCALE. Grey levels are soft: a value lies between two levels and belongs to both,
@@ -58,6 +61,7 @@ def describe(patches: Tensor) -> Tensor:
 
     Args:
         patches: (N, p, p) float32, in nrCBV, p ≥ 4.
+        offsets: neighbours (rows, columns) whose co-occurrence is counted; the evaluation has others as well.
 
     Returns:
         (N, K) float32.
@@ -76,7 +80,7 @@ def describe(patches: Tensor) -> Tensor:
         levels = memberships(r)
         histogram = levels.mean(dim=(1, 2))
         entropy = -(histogram * (histogram + 1e-6).log()).sum(dim=1) / math.log(LEVELS)
-        contrast, moment = zip(*(_co_occurrence(levels, offset) for offset in OFFSETS), strict=True)
+        contrast, moment = zip(*(_co_occurrence(levels, offset) for offset in offsets), strict=True)
         parts = [mean, 0.5 * variance.log(), skewness.clamp(-SKEW_LIMIT, SKEW_LIMIT), top, bottom, entropy]
         return torch.stack([*parts, *contrast, *moment, _high_frequency(r)], dim=1)
 
@@ -117,13 +121,16 @@ def unfold(pictures: Tensor, patch: int, stride: int) -> Tensor:
     return pictures[:, 0].unfold(1, patch, stride).unfold(2, patch, stride)
 
 
-def describe_patches(pictures: NDArray[np.float32], patch: int, stride: int | None = None) -> NDArray[np.float32]:
+def describe_patches(
+    pictures: NDArray[np.float32], patch: int, stride: int | None = None, offsets: Offsets = OFFSETS
+) -> NDArray[np.float32]:
     """The descriptors of all patches of pictures, for the evaluation.
 
     Args:
         pictures: (N, H, W) in nrCBV, e.g. high-pass slices of a map.
         patch: edge of a patch in pixels.
         stride: distance of neighbouring patches; None means half a patch.
+        offsets: see `describe`.
 
     Returns:
         (N, rows, columns, K); the patch in row i, column j begins at pixel (i·stride, j·stride).
@@ -131,7 +138,7 @@ def describe_patches(pictures: NDArray[np.float32], patch: int, stride: int | No
     with torch.inference_mode():
         tensor = torch.from_numpy(np.ascontiguousarray(pictures, np.float32))[:, None]
         grid = unfold(tensor, patch, stride or max(1, patch // 2))
-        result: NDArray[np.float32] = describe(grid.flatten(0, 2)).unflatten(0, grid.shape[:3]).numpy()
+        result: NDArray[np.float32] = describe(grid.flatten(0, 2), offsets).unflatten(0, grid.shape[:3]).numpy()
     return result
 
 

@@ -17,6 +17,8 @@ class LossConfig:
         ssim: 1 − structural similarity; `reconstruction.ssim_loss`.
         roi: how much more a voxel of the lesion counts in the L1 term of the whole map (4: five times).
         global_roi: the same for the L1 term of the global module.
+        global_share: weight of the reconstruction terms of the global module in the joint stage, where they are an
+            auxiliary task: the whole map has terms of its own.
         scale: likelihood of the Laplace scale; `reconstruction.laplace_scale_loss`.
         frequency: `frequency.focal_frequency_loss`.
         low_pass_residual: low-pass part of the residual outside the lesion; `reconstruction.low_pass_residual`.
@@ -40,6 +42,7 @@ class LossConfig:
     ssim: float = 1.0
     roi: float = 4.0
     global_roi: float = 4.0
+    global_share: float = 1.0
     scale: float = 0.5
     frequency: float = 0.05
     low_pass_residual: float = 1.0

@@ -54,9 +54,15 @@ class Objective(Protocol):
     In every step the engine asks for the losses of each group in turn: first those of "generator" for all
     micro-batches, then those of the discriminators for the same micro-batches in the same order, which judge the maps
     made before.
+
+    Attributes:
+        name: of the stage.
+        improves_map: whether the stage changes the map that is validated, so that the best validation tells which of
+            its weights are best. The refiner does not: it keeps its last weights.
     """
 
     name: str
+    improves_map: bool
 
     def modules(self) -> dict[str, nn.Module]:
         """Everything with state, of all stages of the method; "network" is the one that is exported."""

@@ -27,6 +27,7 @@ class GlobalObjective:
     """L1 (lesion counts more), SSIM and the conditional discriminator, all against the low-pass map."""
 
     name = "global"
+    improves_map = True
 
     def __init__(self, parts: Parts, network: TwoStageNetwork, stage: StageConfig) -> None:
         self._parts, self._network, self._stage = parts, network, stage
@@ -54,17 +55,22 @@ class GlobalObjective:
 
 
 def global_terms(
-    parts: Parts, network: TwoStageNetwork, slices: Slices, step: int, generator: torch.Generator
+    parts: Parts,
+    network: TwoStageNetwork,
+    slices: Slices,
+    step: int,
+    generator: torch.Generator,
+    share: float = 1.0,
 ) -> tuple[StyledMap, Terms]:
-    """The global map, and the terms that train the global module."""
+    """The global map, and the terms that train the global module; `share` scales those of reconstruction."""
     config, weights, brain = parts.config, parts.config.losses, slices.brain
     made = styled_map(network, slices.x, config, parts.lengths, step, generator)
     masked, terms = made.planes * brain, Terms()
-    if weights.l1 > 0:
+    if share * weights.l1 > 0:
         emphasis = brain * (1 + weights.global_roi * slices.lesion)
-        terms["l1"] = weights.l1 * weighted_l1(masked, slices.goal, emphasis, parts.area)
-    if weights.ssim > 0:
-        terms["ssim"] = weights.ssim * ssim_loss(masked, slices.goal, brain, parts.area)
+        terms["l1"] = share * weights.l1 * weighted_l1(masked, slices.goal, emphasis, parts.area)
+    if share * weights.ssim > 0:
+        terms["ssim"] = share * weights.ssim * ssim_loss(masked, slices.goal, brain, parts.area)
     if adversary := parts.adversaries.get(DISCRIMINATOR):
         condition, fake = condition_of(slices.x, network.config), made.judged * brain
         terms["adversarial"] = adversary.generator_term(condition, slices.goal * brain, fake, step, generator)

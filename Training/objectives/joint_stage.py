@@ -14,9 +14,10 @@ from Training.objectives.parts import Parts
 
 
 class JointObjective:
-    """The terms of both stages; the gradient of the residual still stops at the global map."""
+    """The terms of both stages; unless the modules are coupled, the residual's gradient stops at the global module."""
 
     name = "joint"
+    improves_map = True
 
     def __init__(self, parts: Parts, network: TwoStageNetwork, stage: StageConfig) -> None:
         self._parts, self._network, self._stage = parts, network, stage
@@ -37,7 +38,7 @@ class JointObjective:
         if group in parts.adversaries:
             return parts.adversaries[group].discriminator_terms(step, generator)
         slices = take(batch, network.config, parts.config, generator)
-        made, base = global_terms(parts, network, slices, step, generator)
+        made, base = global_terms(parts, network, slices, step, generator, parts.config.losses.global_share)
         terms = {f"global_{name}": value for name, value in base.items()}
         result = network.with_residual(slices.x, made.planes, made.features)
         return terms | local_terms(parts, result, slices, step, generator)

@@ -29,6 +29,7 @@ class LocalObjective:
     """Reconstruction of the whole map, perfusion-aware constraint and the discriminator of the residual."""
 
     name = "local"
+    improves_map = True
 
     def __init__(self, parts: Parts, network: TwoStageNetwork, stage: StageConfig) -> None:
         self._parts, self._network, self._stage = parts, network, stage
@@ -66,10 +67,14 @@ def local_groups(parts: Parts, trained: nn.Module, stage: StageConfig) -> list[G
 
 
 def local_terms(parts: Parts, result: Synthesis, slices: Slices, step: int, generator: torch.Generator) -> Terms:
-    """The terms that train the local module; the global map of `result` is held fixed."""
+    """The terms that train the local module; unless the modules are coupled, the global map is held fixed.
+
+    The residual's own terms (perfusion-aware constraint, discriminator) see the global map as it is in any case.
+    """
     config, weights, brain = parts.config, parts.config.losses, slices.brain
     base, residual = result.global_map.detach(), result.residual
-    terms = map_terms(Synthesis(base, residual, result.log_scale), slices, config, parts.area)
+    used = result.global_map if config.network.coupled else base
+    terms = map_terms(Synthesis(used, residual, result.log_scale), slices, config, parts.area)
     if weights.low_pass_residual > 0:
         sigma = config.target.low_pass_mm / config.spacing_mm[0]
         outside = brain * (1 - slices.lesion)

@@ -24,6 +24,7 @@ class Pix2PixObjective:
     """
 
     name = "pix2pix"
+    improves_map = True
 
     def __init__(self, parts: Parts, network: Pix2Pix, stage: StageConfig) -> None:
         self._parts, self._network, self._stage = parts, network, stage

@@ -22,6 +22,7 @@ class RefinerObjective:
     """
 
     name = "refiner"
+    improves_map = False
 
     def __init__(self, parts: Parts, network: TwoStageNetwork, stage: StageConfig) -> None:
         self._parts, self._network, self._stage = parts, network, stage
@@ -54,5 +55,6 @@ class RefinerObjective:
         shown = pictures(self._network, batch)
         generator = torch.Generator().manual_seed(PREVIEW_SEED)
         with torch.no_grad():
-            refined = refine(self._network.refiner, batch["x"], shown["synthetic"], generator)
+            estimate = shown["synthetic"]
+            refined = refine(self._network.refiner, batch["x"], estimate, start(estimate, generator))
         return {**shown, "refined": refined * batch["brain"]}

@@ -33,6 +33,7 @@ class SingleObjective:
     """
 
     name = "single"
+    improves_map = True
 
     def __init__(self, parts: Parts, stage: StageConfig) -> None:
         self._parts, self._stage = parts, stage
