@@ -57,7 +57,7 @@ class ReadingForm:
         self.clear()
         self._asked = tuple(asked)
         for item in asked:
-            widget = WIDGETS[item.kind](item, self._load_ui("ReadingItem"), self._on_given)
+            widget = WIDGETS[item.kind](item, self._load_ui("ReadingItem"), self._on_begun, self._store)
             self.items.append(widget)
             self._layout.addWidget(widget.widget)
 
@@ -93,9 +93,7 @@ class ReadingForm:
 
     def go_to(self, number: int) -> None:
         """Let keys go to the question with this number from 0; past the last one to none."""
-        self._current = number
-        for place, each in enumerate(self.items):
-            each.set_current(place == number)
+        self._mark(number)
         if self.current is not None:
             self.current.take_focus()
 
@@ -118,14 +116,16 @@ class ReadingForm:
         for each in [each for each in self.items if each.item.id in self._unsaved]:
             self._store(each)
 
-    def _on_given(self, widget: ItemWidget) -> None:
-        number = self.items.index(widget)
-        if number != self._current:
+    def _on_begun(self, widget: ItemWidget) -> None:
+        """Keys go on where the reader has turned to with the mouse."""
+        if widget is not self.current:
             self._on_touch()
-            self._current = number
-            for place, each in enumerate(self.items):
-                each.set_current(place == number)
-        self._store(widget)
+            self._mark(self.items.index(widget))
+
+    def _mark(self, number: int) -> None:
+        self._current = number
+        for place, each in enumerate(self.items):
+            each.set_current(place == number)
 
     def _store(self, widget: ItemWidget) -> None:
         problem = self._on_answer(widget.item.id, widget.value)

@@ -27,7 +27,7 @@ UNTOUCHED_STYLE = (
 )
 """A line without a handle: a handle in the middle would suggest an answer."""
 
-OnAnswer = Callable[["ItemWidget"], None]
+OnItem = Callable[["ItemWidget"], None]
 
 
 class ItemWidget:
@@ -36,6 +36,7 @@ class ItemWidget:
     Args:
         item: the question.
         widget: of ReadingItem.ui.
+        on_begin: called when the reader turns to this question.
         on_answer: called when the reader has answered.
 
     Attributes:
@@ -44,10 +45,10 @@ class ItemWidget:
         value: the answer that the form shows, None without one.
     """
 
-    def __init__(self, item: Item, widget: Any, on_answer: OnAnswer) -> None:
+    def __init__(self, item: Item, widget: Any, on_begin: OnItem, on_answer: OnItem) -> None:
         self.item = item
         self.value: Any = None
-        self._on_answer = on_answer
+        self._on_begin, self._on_answer = on_begin, on_answer
         self._timer = qt.QTimer()
         self.widget = widget
         self._ui = slicer.util.childWidgetVariables(widget)
@@ -97,6 +98,7 @@ class ItemWidget:
 
     def _give(self, value: Any) -> None:
         self.value = value
+        self._on_begin(self)
         self._on_answer(self)
 
     def _new_row(self, cls: Any) -> Any:
@@ -109,8 +111,8 @@ class ItemWidget:
 class ChoiceWidget(ItemWidget):
     """Likert points, choices, or yes and no."""
 
-    def __init__(self, item: Item, widget: Any, on_answer: OnAnswer) -> None:
-        super().__init__(item, widget, on_answer)
+    def __init__(self, item: Item, widget: Any, on_begin: OnItem, on_answer: OnItem) -> None:
+        super().__init__(item, widget, on_begin, on_answer)
         options = [(True, _("Yes")), (False, _("No"))]
         if item.kind != "flag":
             options = [(option.value, option.label) for option in item.options]
@@ -148,8 +150,8 @@ class ChoiceWidget(ItemWidget):
 class ConfidenceWidget(ItemWidget):
     """A line from 0 to 100, without a value until the reader touches it."""
 
-    def __init__(self, item: Item, widget: Any, on_answer: OnAnswer) -> None:
-        super().__init__(item, widget, on_answer)
+    def __init__(self, item: Item, widget: Any, on_begin: OnItem, on_answer: OnItem) -> None:
+        super().__init__(item, widget, on_begin, on_answer)
         least, most = (int(end) for end in CONFIDENCE_RANGE)
         row = self._new_row(qt.QHBoxLayout)
         self._slider = qt.QSlider(qt.Qt.Horizontal)
@@ -183,6 +185,7 @@ class ConfidenceWidget(ItemWidget):
     def _moved(self, *_args: object) -> None:
         self._slider.styleSheet = ""
         self._number.text = str(self._slider.value)
+        self._on_begin(self)
         self._timer.start()
 
     def _settled(self, *_args: object) -> None:
@@ -194,8 +197,8 @@ class ConfidenceWidget(ItemWidget):
 class TextWidget(ItemWidget):
     """A free text."""
 
-    def __init__(self, item: Item, widget: Any, on_answer: OnAnswer) -> None:
-        super().__init__(item, widget, on_answer)
+    def __init__(self, item: Item, widget: Any, on_begin: OnItem, on_answer: OnItem) -> None:
+        super().__init__(item, widget, on_begin, on_answer)
         self._edit = qt.QPlainTextEdit()
         self._edit.maximumHeight = TEXT_HEIGHT
         self._edit.tabChangesFocus = True
@@ -214,6 +217,7 @@ class TextWidget(ItemWidget):
         self._edit.blockSignals(blocked)
 
     def _typed(self, *_args: object) -> None:
+        self._on_begin(self)
         self._timer.start()
 
     def _settled(self, *_args: object) -> None:

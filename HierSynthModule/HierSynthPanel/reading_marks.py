@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 from HierSynthLib.reader_study.form import Item
 from HierSynthPanel import point_lists
 from HierSynthPanel.observers import Observers
-from HierSynthPanel.reading_items import SETTLE_MS, ItemWidget, OnAnswer
+from HierSynthPanel.reading_items import SETTLE_MS, ItemWidget, OnItem
 from HierSynthPanel.reading_views import remove_with_displays
 
 RADIUS_MM = 3.0
@@ -32,12 +32,13 @@ class MarksWidget(ItemWidget):
     Args:
         item: the question.
         widget: of ReadingItem.ui.
+        on_begin: called when the reader turns to this question.
         on_answer: called when a mark was placed, moved or removed.
         place_text: of the button.
     """
 
-    def __init__(self, item: Item, widget: Any, on_answer: OnAnswer, place_text: str) -> None:
-        super().__init__(item, widget, on_answer)
+    def __init__(self, item: Item, widget: Any, on_begin: OnItem, on_answer: OnItem, place_text: str) -> None:
+        super().__init__(item, widget, on_begin, on_answer)
         self._observers = Observers()
         self._marks: list[Any] = []
         self._showing = False
@@ -120,8 +121,8 @@ class MarksWidget(ItemWidget):
 class HotspotsWidget(MarksWidget):
     """Spheres of one size round points that the reader places."""
 
-    def __init__(self, item: Item, widget: Any, on_answer: OnAnswer) -> None:
-        super().__init__(item, widget, on_answer, _("Place hotspot"))
+    def __init__(self, item: Item, widget: Any, on_begin: OnItem, on_answer: OnItem) -> None:
+        super().__init__(item, widget, on_begin, on_answer, _("Place hotspot"))
 
     def _points(self) -> Any:
         if not self._marks:
@@ -148,8 +149,8 @@ class HotspotsWidget(MarksWidget):
 class OutlineWidget(MarksWidget):
     """Closed curves of straight lines between the points that the reader clicks."""
 
-    def __init__(self, item: Item, widget: Any, on_answer: OnAnswer) -> None:
-        super().__init__(item, widget, on_answer, _("Draw outline"))
+    def __init__(self, item: Item, widget: Any, on_begin: OnItem, on_answer: OnItem) -> None:
+        super().__init__(item, widget, on_begin, on_answer, _("Draw outline"))
 
     def _value(self) -> list[dict[str, Any]]:
         outlines = [defined_points(node) for node in self._marks]
@@ -161,10 +162,9 @@ class OutlineWidget(MarksWidget):
             node.AddControlPointWorld(place)
 
     def _place(self, *_args: object) -> None:
-        logic = slicer.modules.markups.logic()
-        logic.SetActiveList(self._new_curve())
-        # Every click is a point, until a double click or a right click.
-        logic.StartPlaceMode(True)
+        slicer.modules.markups.logic().SetActiveList(self._new_curve())
+        # Every click is a point, until a double click or a right click. StartPlaceMode() of the logic is for points only.
+        slicer.app.applicationLogic().GetInteractionNode().SwitchToPersistentPlaceMode()
 
     def _remove_last(self, *_args: object) -> None:
         stop_placing()

@@ -34,6 +34,7 @@ class ReadingSection:
         self._on_end: Callable[[str, str], None] = lambda _receipt, _problem: None
         self._observers = Observers()
         self._keys = Keys()
+        self._form_of = 0
         self.widget = context.load_ui("Reading")
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.reading = Reading(self._refresh)
@@ -81,6 +82,7 @@ class ReadingSection:
         if not scene_closed and self.reading.state == State.READING:
             self.form.flush()
         self.form.clear()
+        self._form_of = 0
         try:
             receipt = self.reading.end(scene_closed=scene_closed)
         except HierSynthError as error:
@@ -128,10 +130,8 @@ class ReadingSection:
         ui.messageLabel.visible = not shown
         ui.missingFrame.visible = state == State.MISSING
         ui.missingLabel.text = f"✗ {reading.problem}" if reading.problem is not None else ""
-        ui.skipReason.text = ""
         locked = session.locked
         ui.amendFrame.visible = shown and locked
-        ui.amendReason.text = ""
         may_go = session.study.protocol.allow_back and state in (State.READING, State.FINISHED)
         ui.backButton.enabled = may_go and session.progress.done > 0
         ui.backButton.visible = ui.forwardButton.visible = session.study.protocol.allow_back
@@ -139,12 +139,18 @@ class ReadingSection:
         ui.submitButton.enabled = shown and not locked
         ui.pauseButton.enabled = state in (State.READING, State.LOADING, State.PAUSED)
         ui.pauseButton.text = _("Go on (P)") if state == State.PAUSED else _("Pause (P)")
-        if shown:
-            self.form.ask(session.items)
-            self.form.show(session.answers())
-            self._lock()
-            self._follow()
+        if shown and self._form_of != session.slot.position:
+            self._show_form(session)
         self.form.set_marks_visible(shown)
+
+    def _show_form(self, session: Any) -> None:
+        """The form of another presentation; after a pause it is as it was."""
+        self._form_of = session.slot.position
+        self.ui.amendReason.text = self.ui.skipReason.text = ""
+        self.form.ask(session.items)
+        self.form.show(session.answers())
+        self._lock()
+        self._follow()
 
     def _show_head(self, session: Any) -> None:
         ui, study, progress = self.ui, session.study, session.progress

@@ -34,6 +34,7 @@ class ReadingViews:
         self._display: DisplaySettings | None = None
         self._color: Any = None
         self._visible = False
+        self._filled_with = ""
 
     def open(self, display: DisplaySettings) -> None:
         """Begin: maps are shown like this from now on.
@@ -44,10 +45,15 @@ class ReadingViews:
         require_empty_scene()
         self._color = _named_color(display.color_map)
         self._display = display
+        self._filled_with = ""
         self._previous_layout = reading_layout.current()
 
     def show(self, presentation: Presentation, images: Images) -> None:
-        """Show a presentation, from its middle slice."""
+        """Show a presentation from its middle slice, or where the reader was when it is shown again after a pause."""
+        if self._filled_with == presentation.id:
+            self.set_visible(True)
+            return
+        self._filled_with = presentation.id
         maps, sources = presentation.images, presentation.sources
         self._names = reading_layout.view_names(len(maps), len(sources))
         reading_layout.choose(len(maps), len(sources))
@@ -69,9 +75,12 @@ class ReadingViews:
         for name, node in self._volumes.items():
             composite = views.composite_node(name)
             if composite is not None:
+                # Colour legends follow the layers only when these flags say that they change.
+                composite.SetInteractionFlags(composite.BackgroundVolumeFlag | composite.ForegroundVolumeFlag)
                 composite.SetBackgroundVolumeID(node.GetID() if visible and name in self._names else None)
                 composite.SetForegroundVolumeID(None)
                 composite.SetLabelVolumeID(None)
+                composite.SetInteractionFlags(0)
 
     def set_plane(self, plane: str) -> None:
         """Turn all views to "Axial", "Coronal" or "Sagittal"."""
