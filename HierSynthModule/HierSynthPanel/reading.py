@@ -113,7 +113,7 @@ class Reading:
 
     def touch(self, *_args: object) -> None:
         """The reader did something."""
-        if self.state == State.READING:
+        if self.session is not None and self.state == State.READING:
             self.session.touch()
 
     def end(self, *, scene_closed: bool = False) -> str:

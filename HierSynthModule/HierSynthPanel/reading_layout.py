@@ -46,10 +46,11 @@ def current() -> int:
     return _layout_node().GetViewArrangement()
 
 
-def leave(number: int) -> None:
+def leave(previous: int) -> None:
     """Show the layout that the user had before, unless another one was chosen since."""
     if FIRST_NUMBER < current() < FIRST_NUMBER + 100:
-        slicer.app.layoutManager().setLayout(number)
+        known = _layout_node().IsLayoutDescription(previous)
+        slicer.app.layoutManager().setLayout(previous if known else slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
 
 
 def orient(names: tuple[str, ...], plane: str) -> None:

@@ -16,9 +16,6 @@ from HierSynthPanel.reading_views import remove_with_displays
 RADIUS_MM = 3.0
 """Of every hotspot, as those that HierSynth suggests have by default (design value)."""
 
-POINT_MM = 2.0
-"""Diameter of the points of an outline on the screen."""
-
 HOTSPOT_COLOR = (0.2, 0.9, 1.0)
 OUTLINE_COLOR = (0.4, 1.0, 0.4)
 OPACITY = 0.5
@@ -52,6 +49,10 @@ class MarksWidget(ItemWidget):
         self._timer.interval = SETTLE_MS
         self._timer.timeout.connect(self._settled)
         self._tell()
+
+    def digit(self, _number: int) -> None:
+        """Any digit begins to place a mark."""
+        self._place()
 
     def set_visible(self, visible: bool) -> None:
         """Show the marks, or hide them with the images."""
@@ -126,8 +127,13 @@ class HotspotsWidget(MarksWidget):
 
     def _points(self) -> Any:
         if not self._marks:
-            node = _new_marks("vtkMRMLMarkupsFiducialNode", _("Hotspots"), HOTSPOT_COLOR, 2 * RADIUS_MM)
-            node.GetDisplayNode().PointLabelsVisibilityOff()
+            node = _new_marks("vtkMRMLMarkupsFiducialNode", _("Hotspots"), HOTSPOT_COLOR)
+            display = node.GetDisplayNode()
+            display.SetGlyphTypeFromString("Circle2D")
+            display.UseGlyphScaleOff()
+            display.SetGlyphSize(2 * RADIUS_MM)
+            display.SetOpacity(OPACITY)
+            display.PointLabelsVisibilityOff()
             self._watch(node)
         return self._marks[0]
 
@@ -163,7 +169,7 @@ class OutlineWidget(MarksWidget):
 
     def _place(self, *_args: object) -> None:
         slicer.modules.markups.logic().SetActiveList(self._new_curve())
-        # Every click is a point, until a double click or a right click. StartPlaceMode() of the logic is for points only.
+        # Every click is a point, until a right click. StartPlaceMode() of the logic is for lists of points only.
         slicer.app.applicationLogic().GetInteractionNode().SwitchToPersistentPlaceMode()
 
     def _remove_last(self, *_args: object) -> None:
@@ -175,7 +181,7 @@ class OutlineWidget(MarksWidget):
         for node in [each for each in self._marks if not defined_points(each)]:
             self._marks.remove(node)
             remove_with_displays(node)
-        node = _new_marks("vtkMRMLMarkupsClosedCurveNode", _("Outline"), OUTLINE_COLOR, POINT_MM)
+        node = _new_marks("vtkMRMLMarkupsClosedCurveNode", _("Outline"), OUTLINE_COLOR)
         # What is drawn is what is stored.
         node.SetCurveTypeToLinear()
         node.GetDisplayNode().SetPropertiesLabelVisibility(False)
@@ -201,17 +207,13 @@ def stop_placing() -> None:
         interaction.SetCurrentInteractionMode(interaction.ViewTransform)
 
 
-def _new_marks(cls: str, name: str, color: tuple[float, float, float], size_mm: float) -> Any:
+def _new_marks(cls: str, name: str, color: tuple[float, float, float]) -> Any:
     node = slicer.mrmlScene.AddNewNodeByClass(cls, slicer.mrmlScene.GenerateUniqueName(name))
     node.SetSaveWithScene(False)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     with slicer.util.NodeModify(display):
         display.SetSaveWithScene(False)
-        display.SetGlyphTypeFromString("Circle2D")
-        display.UseGlyphScaleOff()
-        display.SetGlyphSize(size_mm)
-        display.SetOpacity(OPACITY)
         display.SetSelectedColor(*color)
         display.SetColor(*color)
     return node

@@ -95,8 +95,7 @@ class ReadingViews:
             remove_with_displays(node)
         self._volumes.clear()
         self._names = ()
-        if self._previous_layout:
-            reading_layout.leave(self._previous_layout)
+        reading_layout.leave(self._previous_layout)
 
     def forget(self) -> None:
         """The scene goes with everything that is in it."""

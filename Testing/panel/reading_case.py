@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QRadioButton, QSlider
 
 from HierSynthLib.reader_study.study import Study
-from Testing.panel.view_steps import pixel_of
+from Testing.panel.view_steps import pixel_of, send_mouse
 from Testing.reader_studies import make_study
 
 LONG = 60.0
@@ -104,6 +105,7 @@ class Reader:
     def wait_for(self, state: str) -> None:
         """Wait until the reader sees that."""
         self.host.wait(lambda: self.state == state, LONG, f"{state}, not {self.state}")
+        self.host.app.processEvents()
 
     def wait_for_next(self, position: int | None) -> None:
         """Wait until another position than `position` is shown, or the session is finished."""
@@ -114,9 +116,13 @@ class Reader:
         )
 
     def press(self, *keys: str) -> None:
-        """Press keys, written as Qt does, in the window."""
+        """Press keys, written as Qt does, wherever the focus is."""
+        window = self.host.window
+        window.activateWindow()
+        QTest.qWaitForWindowActive(window)
         for key in keys:
-            self.host.key(self.panel.reading.widget, key)
+            combination = QKeySequence(key)[0]
+            QTest.keyClick(window.focusWidget() or window, combination.key(), combination.keyboardModifiers())
 
     def item(self, name: str) -> Any:
         """A question."""
@@ -149,6 +155,15 @@ class Reader:
         widget.mrmlSliceNode().JumpSliceByOffsetting(*place)
         column, row = pixel_of(widget, place, widget.sliceView().height)
         self.host.click_at(widget.sliceView(), (float(column), float(row)))
+
+    def point_at(self, place: tuple[float, float, float], view: str = "HierSynthReadingA") -> None:
+        """Move the mouse to a position, RAS mm, in a slice view."""
+        import slicer
+
+        widget = slicer.app.layoutManager().sliceWidget(view)
+        column, row = pixel_of(widget, place, widget.sliceView().height)
+        send_mouse(widget.sliceView(), QEvent.Type.MouseMove, float(column), float(row))
+        self.host.app.processEvents()
 
     def submit(self) -> None:
         """Press the button, and wait for what comes next."""
