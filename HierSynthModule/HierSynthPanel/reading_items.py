@@ -23,9 +23,9 @@ OTHER_STYLE = "#itemFrame { border: none; border-left: 4px solid transparent; }"
 
 UNTOUCHED_STYLE = (
     "QSlider::groove:horizontal { height: 4px; background: palette(mid); }"
-    "QSlider::handle:horizontal { width: 1px; background: transparent; border: none; }"
+    "QSlider::handle:horizontal { width: 16px; margin: -6px 0; background: transparent; border: none; }"
 )
-"""A line without a handle: a handle in the middle would suggest an answer."""
+"""A line whose handle cannot be seen: in the middle it would suggest an answer. 50 can be clicked all the same."""
 
 OnItem = Callable[["ItemWidget"], None]
 

@@ -94,12 +94,11 @@ class StudyCreation:
 
 
 def _browse(name: str, edit: Any) -> None:
-    dialog = qt.QFileDialog
     if name in FOLDERS:
-        path = dialog.getExistingDirectory(edit, edit.toolTip, edit.text)
+        path = qt.QFileDialog.getExistingDirectory(edit, edit.toolTip, edit.text)
     elif name in NEW:
-        path = dialog.getSaveFileName(edit, edit.toolTip, edit.text)
+        path = qt.QFileDialog.getSaveFileName(edit, edit.toolTip, edit.text)
     else:
-        path = dialog.getOpenFileName(edit, edit.toolTip, edit.text)
+        path = qt.QFileDialog.getOpenFileName(edit, edit.toolTip, edit.text)
     if path:
         edit.text = path
