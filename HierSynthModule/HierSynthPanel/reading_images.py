@@ -1,6 +1,6 @@
 """The images of the presentations that a reader sees now and next, read in steps."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ class PresentationImages:
     def _read(self, presentation: Presentation, images: Images) -> Iterator[float]:
         maps = set(presentation.images)
         for name in (*presentation.images, *presentation.sources.values()):
-            images[name] = yield from _load(self._study.image_file(name), is_map=name in maps)
+            images[name] = yield from read_image(self._study.image_file(name), is_map=name in maps)
 
     def _on_read(self, presentation: Presentation, images: Images) -> None:
         self._stop()
@@ -123,7 +123,12 @@ class PresentationImages:
         self._steps, self._reading = None, ""
 
 
-def _load(path: Path, *, is_map: bool) -> Iterator[float]:
+def read_image(path: Path, *, is_map: bool) -> Generator[float, None, Shown]:
+    """Read an image of a study, step by step; the generator's value is the image.
+
+    Raises:
+        InputError: the file is missing, cut off or no image of a study.
+    """
     file = open_image(path)
     yield 0.0
     scalars = vtk.vtkDataArray.CreateDataArray(get_vtk_array_type(file.dtype))

@@ -89,14 +89,14 @@ def test_reading_ahead_a_missing_image_disturbs_nobody(host, reader, panel):
 
 
 def test_a_piece_is_read_at_a_time(host, reader, panel, monkeypatch):
-    from HierSynthPanel.reading_images import _load
+    from HierSynthPanel.reading_images import read_image
 
     from HierSynthLib.worker import transfer
 
     monkeypatch.setattr(transfer, "PIECE", 500)
     path = reader.study.image_file(reader.study.slots("R1")[0].presentation.images[0])
     size = path.stat().st_size - 352
-    steps = sum(1 for _ in _load(path, is_map=True))
+    steps = sum(1 for _ in read_image(path, is_map=True))
     assert steps == -(-size // 500) + 2
 
 
