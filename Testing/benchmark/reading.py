@@ -19,7 +19,7 @@ from HierSynthLib.reader_study.create import StudyCase, design, write_key, write
 from HierSynthLib.reader_study.form import Form
 from HierSynthLib.reader_study.images import write_image
 from HierSynthLib.reader_study.protocol import Protocol
-from HierSynthLib.reader_study.study import IMAGES, Study
+from HierSynthLib.reader_study.study import IMAGES, Presentation, Study
 from Testing.benchmark.measure import print_table
 from Testing.benchmark.study import SHAPE_1_MM
 from Testing.benchmark.synthesis import spread
