@@ -71,9 +71,10 @@ def _look_at_lesion(reader: Reader, key: Key, cases: Mapping[str, Path]) -> Plac
     """Let the views cut through the middle of the lesion, which only the key can tell; returns it."""
     import slicer
 
-    case = cases[key.cases[reader.session.slot.presentation.images[0]]]
-    roi = read_volume(case / "ROI.nii.gz")
-    r, a, s = (float(mm) for mm in roi.positions(np.argwhere(roi.array > 0)).mean(axis=0))
+    folder = cases[key.cases[reader.session.slot.presentation.images[0]]]
+    roi, case = read_volume(folder / "ROI.nii.gz"), Case.open(folder)
+    tumour = [label for label, name in case.labels.items() if name.endswith("tumour")]
+    r, a, s = (float(mm) for mm in roi.positions(np.argwhere(np.isin(roi.array, tumour))).mean(axis=0))
     for view in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
         view.JumpSliceByOffsetting(r, a, s)
     return r, a, s
