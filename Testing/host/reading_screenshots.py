@@ -73,7 +73,7 @@ def _look_at_lesion(reader: Reader, key: Key, cases: Mapping[str, Path]) -> Plac
 
     folder = cases[key.cases[reader.session.slot.presentation.images[0]]]
     roi, case = read_volume(folder / "ROI.nii.gz"), Case.open(folder)
-    tumour = [label for label, name in case.labels.items() if name.endswith("tumour")]
+    tumour = [label for label, name in case.labels.items() if name != "NAWM reference"]
     r, a, s = (float(mm) for mm in roi.positions(np.argwhere(np.isin(roi.array, tumour))).mean(axis=0))
     for view in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
         view.JumpSliceByOffsetting(r, a, s)
