@@ -120,7 +120,7 @@ class ChoiceWidget(ItemWidget):
         self._buttons = {}
         labels = [str(value) if item.kind == "likert" else label for value, label in options]
         for (value, _label), text in zip(options, labels, strict=True):
-            button = qt.QRadioButton(text)
+            button = qt.QRadioButton(text.replace("&", "&&"))
             button.focusPolicy = qt.Qt.NoFocus
             button.clicked.connect(lambda *_args, value=value: self._give(value))
             self._group.addButton(button)

@@ -55,7 +55,9 @@ class MarksWidget(ItemWidget):
         self._place()
 
     def set_visible(self, visible: bool) -> None:
-        """Show the marks, or hide them with the images."""
+        """Show the marks, or hide them with the images; then a click places none."""
+        if not visible:
+            stop_placing()
         for node in self._marks:
             node.GetDisplayNode().SetVisibility(visible)
 

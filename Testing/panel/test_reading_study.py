@@ -1,13 +1,18 @@
 """A whole study, every mode, read by three readers with mouse and keys; what is in the record is what they did."""
 
+import csv
 import json
 
 import numpy as np
 import pytest
 from PySide6.QtWidgets import QRadioButton
 
+from HierSynthLib.progress import Silent
 from HierSynthLib.reader_study.administration import close_study
+from HierSynthLib.reader_study.analysis.run import analyse_study
+from HierSynthLib.reader_study.exports import FORMATS, export_study
 from HierSynthLib.reader_study.key import Key
+from HierSynthLib.reader_study.methods import methods_paragraph
 from HierSynthLib.reader_study.record.answers import final_answers, read_answers
 from HierSynthLib.reader_study.verify import verify_record
 from HierSynthLib.volume import read_volume
@@ -91,7 +96,6 @@ def test_a_whole_study_is_read(host, panel, layout_manager, tmp_path):
     import slicer
 
     study = small_study(tmp_path, modes=MODES)
-    key = json.loads((tmp_path / "key.json").read_text())
     before = host.scene_census()
     layout = slicer.app.layoutManager().layout
     given = {}
@@ -127,7 +131,20 @@ def test_a_whole_study_is_read(host, panel, layout_manager, tmp_path):
     for place, expected in given.items():
         assert_same(found[place], expected)
     assert {row.position for row in read_answers(study.folder) if row.reader == "R1"} == set(range(1, 15))
-    assert set(key["arms"].values()) == {"gadolinium", "zebrafish"}
+    assert_evaluated(study, tmp_path)
+
+
+def assert_evaluated(study, folder):
+    """Report, tables and a methods paragraph come out of what was read."""
+    analyse_study(study.folder, folder / "key.json", folder / "analysis", Silent())
+    completion = json.loads((folder / "analysis" / "analysis.json").read_text())["completion"]
+    assert [(row["reader"], row["expected"], row["submitted"]) for row in completion] == [
+        (code, 14, 14) for code in ("R1", "R2", "R3")
+    ]
+    written = export_study(study.folder, folder / "key.json", folder / "tables", list(FORMATS), Silent())
+    rows = list(csv.DictReader(next(path for path in written if path.name == "answers.csv").open()))
+    assert {row["reader"] for row in rows} == {"R1", "R2", "R3"}
+    assert "3 readers" in methods_paragraph(study) or "three readers" in methods_paragraph(study)
 
 
 def assert_shown(host, reader):
