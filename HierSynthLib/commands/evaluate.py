@@ -202,7 +202,7 @@ def _phantoms(count: int, first_seed: int, spacing: float, grades: str, moved: b
 
 def _folders(folders: list[Path]) -> tuple[list[CaseSource], list[dict[str, str]]]:
     """The cases that are named, and those that cannot be read."""
-    from HierSynthLib.commands.cohort import find_cases
+    from HierSynthLib.case.finding import find_cases
     from Training.evaluation.cases import open_folders
 
     missing = [folder for folder in folders if not folder.exists()]

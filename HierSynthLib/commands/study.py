@@ -13,15 +13,12 @@ from HierSynthLib.commands.options import Debug, Json
 from HierSynthLib.commands.results import print_result, require_free
 from HierSynthLib.commands.terminal import Display
 from HierSynthLib.errors import HierSynthError, InputError
-from HierSynthLib.folders import resources_folder
 
 if TYPE_CHECKING:
     from HierSynthLib.reader_study.form import Item
     from HierSynthLib.reader_study.record.session import ReadingSession
 
 study = typer.Typer(no_args_is_help=True, help="Blinded reader studies: make, read, check, close and evaluate them.")
-
-DEFAULT_FORM = "default-form.yaml"
 
 Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
 Reader = Annotated[str, typer.Option(metavar="CODE", help="Code of the reader, such as R1.")]
@@ -43,27 +40,19 @@ def create_command(
     debug: Debug = False,
 ) -> None:
     """Make the folder of a study from cases, a protocol and a form; the key is written beside it."""
-    from HierSynthLib.commands.cohort import find_cases
-    from HierSynthLib.reader_study.create import create_study, read_cases, read_definition, read_truth
-    from HierSynthLib.reader_study.form import Form
-    from HierSynthLib.reader_study.protocol import Protocol
+    from HierSynthLib.reader_study.from_files import StudyFiles, create_from_files
 
-    plan = Protocol.parse(read_definition(protocol), str(protocol))
-    form = form or resources_folder() / "StudyForms" / DEFAULT_FORM
-    questions = Form.parse(read_definition(form), str(form))
-    facts = read_truth(truth) if truth else {}
-    known = read_cases([each for folder in cases for each in (find_cases(folder) or [folder])])
     require_free(out)
-    key_file = key or out.absolute().with_name(f"{out.absolute().name}-key.json")
+    files = StudyFiles(cases, protocol, out, form, key, truth)
     with Display("study") as display:
-        made = create_study(plan, questions, known, out, key_file, display, truth=facts)
+        made, number = create_from_files(files, display)
     numbers = {reader: len(made.slots(reader)) for reader in made.readers}
     print_result(
-        {"study": str(out), "key": str(key_file), "cases": len(known), "presentations": numbers},
+        {"study": str(out), "key": str(files.key_file), "cases": number, "presentations": numbers},
         [
             f"study  {out}",
-            f"key    {key_file}",
-            f"{len(known)} cases, {len(numbers)} readers, {max(numbers.values())} presentations each.",
+            f"key    {files.key_file}",
+            f"{number} cases, {len(numbers)} readers, {max(numbers.values())} presentations each.",
             "Give readers the study, never the key: it says which map is which.",
         ],
         json=json,

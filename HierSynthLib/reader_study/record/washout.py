@@ -12,6 +12,10 @@ from HierSynthLib.reader_study.record.store import OVERRIDDEN, Store
 _DAY_S = 86400.0
 
 
+class WashoutError(InputError):
+    """A session would begin too early; with a reason it may begin all the same."""
+
+
 def require_washout(store: Store, reader: str, session: int, override: str = "") -> None:
     """Refuse a session that would show the cases of another one too early; every session shows all cases.
 
@@ -22,7 +26,7 @@ def require_washout(store: Store, reader: str, session: int, override: str = "")
         override: reason for reading it all the same; it is logged with the days that had passed.
 
     Raises:
-        InputError: the washout is not over and there is no reason; the message says when it is.
+        WashoutError: the washout is not over and there is no reason; the message says when it is.
     """
     row = store.connection.execute(
         "SELECT MAX(given_at), MAX(id) FROM answers WHERE reader = ? AND session <> ? AND training = 0",
@@ -39,7 +43,7 @@ def require_washout(store: Store, reader: str, session: int, override: str = "")
     if not override.strip():
         due = timestamp(last + timedelta(days=days))[:16].replace("T", " ")
         clock = " The clock of this machine is behind the record." if passed < 0 else ""
-        raise InputError(
+        raise WashoutError(
             f"Session {session} of {reader} may begin on {due} UTC, {days:g} days after the same cases.{clock}",
             "Come back then, or give a reason for reading earlier; it is logged.",
         )
