@@ -138,7 +138,8 @@ def test_installed_library_beside_the_module_is_preferred(module, no_library, tm
     installed = tmp_path / "HierSynthLib" / "__init__.py"
     installed.parent.mkdir()
     installed.write_text('__version__ = "9.8.7"\n')
-    monkeypatch.syspath_prepend(tmp_path)
+    # Not syspath_prepend: when it is undone it would leave the path of the fixture to all later tests.
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     assert "HierSynth 9.8.7 " in module.HierSynthLogic().status()
     assert str(ROOT) not in sys.path
 
