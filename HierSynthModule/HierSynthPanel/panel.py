@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from HierSynthLib.case import SEQUENCES
-from HierSynthLib.errors import RUNTIME
+from HierSynthLib.errors import RUNTIME, InputError
 from HierSynthLib.worker.run_state import Run, RunState
 from HierSynthPanel import display, nodes
 from HierSynthPanel.compare_section import CompareSection
@@ -48,7 +49,7 @@ class Panel(VTKObservationMixin):
         self.perfusion = PerfusionSection(self.context, self.runtime.show)
         self.roi = RoiSection(self.context)
         self.reading = ReadingSection(self.context, self._on_reading)
-        self.study = StudySection(self.context, self.reading.begin)
+        self.study = StudySection(self.context, self._begin_reading)
         self._work = (self.inputs, self.perfusion, self.run_section, self.result, self.compare, self.roi, self.study)
         self.sections = (self.reading, *self._work)
         self.synthesis = SynthesisRun(self.context.link, self.run, self._on_run_changed, self._on_map)
@@ -86,7 +87,10 @@ class Panel(VTKObservationMixin):
 
     def load_sample(self, **changes: object) -> None:
         """Simulate a patient and load it, as the button does; `changes` are changes to `case_loading.SAMPLE`."""
-        self.inputs.load_sample(changes)
+        if self.reading.reading.active:
+            self.reading.say(_("Nothing can be loaded while a study is read. Sign out first."))
+        else:
+            self.inputs.load_sample(changes)
 
     def _present(self) -> tuple[Any, ...]:
         """The sections that the user sees."""
@@ -139,6 +143,15 @@ class Panel(VTKObservationMixin):
 
     def _show(self) -> None:
         display.show_result(self.context.parameters)
+
+    def _begin_reading(self, *order: Any) -> None:
+        """Sign a reader in, as `ReadingSection.begin` does, unless something may come into the scene meanwhile."""
+        if self.run.busy or self.perfusion.busy or self.inputs.loading:
+            raise InputError(
+                _("A case is being loaded, or a map is being computed."),
+                _("Wait until it is there, or cancel it; then sign in again."),
+            )
+        self.reading.begin(*order)
 
     def _on_reading(self, active: bool) -> None:
         """A reader has signed in or out: whoever reads sees nothing else of the panel."""

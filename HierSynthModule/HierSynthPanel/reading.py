@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from HierSynthLib.errors import HierSynthError
-from HierSynthLib.reader_study.record.session import ReadingSession, sign_in
+from HierSynthLib.reader_study.record.database import INTERACTIVE_WAIT_S
+from HierSynthLib.reader_study.record.reading import ReadingSession
+from HierSynthLib.reader_study.record.refusals import ImageError
+from HierSynthLib.reader_study.record.session import sign_in
 from HierSynthLib.reader_study.study import Presentation, Study
 from HierSynthPanel.reading_images import PresentationImages
 from HierSynthPanel.reading_views import ReadingViews
@@ -20,7 +22,8 @@ class State(Enum):
     LOADING = "the images are being read"
     READING = "images and form"
     PAUSED = "neither images nor form"
-    MISSING = "an image cannot be read"
+    MISSING = "an image cannot be shown"
+    REFUSED = "what is to be shown cannot be noted in the record"
     FINISHED = "the session is finished"
 
 
@@ -34,7 +37,7 @@ class Reading:
         state: what the reader sees.
         session: the record's side of it; None while nobody is signed in.
         views: the images.
-        problem: why an image cannot be shown, while that is so.
+        problem: why nothing is shown, while that is so.
     """
 
     def __init__(self, on_change: Callable[[], None]) -> None:
@@ -42,7 +45,6 @@ class Reading:
         self._stack = ExitStack()
         self._before: Presentation | None = None
         self._now: Presentation | None = None
-        self._noted = False
         self.state = State.AWAY
         self.session: ReadingSession | None = None
         self.problem: HierSynthError | None = None
@@ -54,15 +56,22 @@ class Reading:
         """Whether a reader is signed in."""
         return self.session is not None
 
-    def begin(self, folder: Path, reader: str, override: str = "") -> None:
+    def begin(self, study: Study, reader: str, override: str = "", session: int = 0) -> None:
         """Sign a reader in, and go on where the reader stopped.
+
+        Args:
+            study: what is read.
+            reader: code.
+            override: reason for beginning before the washout is over.
+            session: to look back at; 0 goes on with the next presentation.
 
         Raises:
             WashoutError: it is too early for the session, and there is no reason.
             HierSynthError: see `sign_in`; or the scene is not empty.
         """
-        self.views.open(Study.read(folder).protocol.display)
-        self.session = self._stack.enter_context(sign_in(folder, reader, override=override))
+        self.views.open(study.protocol.display)
+        at_work = sign_in(study.folder, reader, override=override, session=session, wait_s=INTERACTIVE_WAIT_S)
+        self.session = self._stack.enter_context(at_work)
         self._images.open(self.session.study)
         self._go()
 
@@ -94,7 +103,7 @@ class Reading:
         self._go()
 
     def again(self) -> None:
-        """Try once more to read what is missing."""
+        """Try once more to show what could not be shown."""
         self._go()
 
     def pause(self) -> None:
@@ -109,7 +118,7 @@ class Reading:
         if self.state == State.PAUSED:
             self.session.resume()
             self.state = State.LOADING
-            self._go(noted=self._noted)
+            self._go()
 
     def touch(self, *_args: object) -> None:
         """The reader did something."""
@@ -138,7 +147,7 @@ class Reading:
             self._stack.close()
             self._change(State.AWAY)
 
-    def _go(self, *, noted: bool = False) -> None:
+    def _go(self) -> None:
         """Show the present slot as soon as its images are there, and have the next one read."""
         session = self.session
         slot = session.slot
@@ -148,7 +157,6 @@ class Reading:
             self.views.set_visible(False)
             self._change(State.FINISHED)
             return
-        self._noted = noted
         if self._now is None or self._now.id != slot.presentation.id:
             self._before, self._now = self._now, slot.presentation
         following = session.upcoming.presentation if session.upcoming is not None else None
@@ -163,21 +171,24 @@ class Reading:
     def _present(self) -> None:
         if self.session is None or self.state == State.PAUSED:
             return
-        images = self._images.get(self._now)
         try:
-            if not self._noted:
-                self.session.show()
-            self._noted = True
-        except HierSynthError as error:
+            self.session.show(checked=True)
+        except ImageError as error:
             self._miss(error)
-            return
-        self.views.show(self._now, images)
-        self._change(State.READING)
+        except HierSynthError as error:
+            self._hide(State.REFUSED, error)
+        else:
+            self.views.show(self._now, self._images.get(self._now))
+            self._change(State.READING)
 
     def _miss(self, error: HierSynthError) -> None:
+        if self.state != State.PAUSED:
+            self._hide(State.MISSING, error)
+
+    def _hide(self, state: State, error: HierSynthError) -> None:
         self.problem = error
         self.views.set_visible(False)
-        self._change(State.MISSING)
+        self._change(state)
 
     def _change(self, state: State) -> None:
         self.state = state

@@ -28,7 +28,7 @@ class ReadingForm:
         layout: where the questions go.
         load_ui: builds the widget of a file in Resources/UI.
         on_answer: stores an answer.
-        on_touch: called when the reader goes from one question to another.
+        on_touch: called when the reader does something, be it only that a text is being typed.
     """
 
     def __init__(
@@ -118,8 +118,8 @@ class ReadingForm:
 
     def _on_begun(self, widget: ItemWidget) -> None:
         """Keys go on where the reader has turned to with the mouse."""
+        self._on_touch()
         if widget is not self.current:
-            self._on_touch()
             self._mark(self.items.index(widget))
 
     def _mark(self, number: int) -> None:

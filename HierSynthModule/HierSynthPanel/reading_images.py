@@ -1,8 +1,7 @@
-"""The images of the presentations that a reader sees now and next, read in steps."""
+"""The images of the presentations that a reader sees now and next, read and checked in steps."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import vtk
 from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from HierSynthLib.errors import HierSynthError
-from HierSynthLib.reader_study.image_file import open_image, usual_window
+from HierSynthLib.reader_study.image_file import check_in_pieces, open_image, usual_window
 from HierSynthLib.reader_study.study import Presentation, Study
 from HierSynthPanel.steps import Steps
 
@@ -98,7 +97,7 @@ class PresentationImages:
     def _read(self, presentation: Presentation, images: Images) -> Iterator[float]:
         maps = set(presentation.images)
         for name in (*presentation.images, *presentation.sources.values()):
-            images[name] = yield from read_image(self._study.image_file(name), is_map=name in maps)
+            images[name] = yield from read_image(self._study, name, is_map=name in maps)
 
     def _on_read(self, presentation: Presentation, images: Images) -> None:
         self._stop()
@@ -123,18 +122,25 @@ class PresentationImages:
         self._steps, self._reading = None, ""
 
 
-def read_image(path: Path, *, is_map: bool) -> Generator[float, None, Shown]:
+def read_image(study: Study, name: str, *, is_map: bool) -> Generator[float, None, Shown]:
     """Read an image of a study, step by step; the generator's value is the image.
 
+    Args:
+        study: whose image it is.
+        name: neutral id.
+        is_map: whether the image is one of the maps, which are all shown in one range.
+
     Raises:
-        InputError: the file is missing, cut off or no image of a study.
+        ImageError: the file is missing, or is not the one that was written.
+        InputError: it is cut off, or no image of a study.
     """
-    file = open_image(path)
+    file = open_image(study.image_file(name))
     yield 0.0
     scalars = vtk.vtkDataArray.CreateDataArray(get_vtk_array_type(file.dtype))
     scalars.SetNumberOfTuples(int(np.prod(file.shape)))
     values = vtk_to_numpy(scalars)
     yield from file.read_into(values)
+    yield from check_in_pieces(study, name)
     window = (0.0, 1.0) if is_map else usual_window(values)
     yield 1.0
     image = vtk.vtkImageData()

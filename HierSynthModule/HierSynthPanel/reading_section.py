@@ -1,13 +1,15 @@
 """The reading mode: form, progress and keys of the reader who is signed in; everything else is hidden."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from HierSynthLib.errors import HierSynthError
+from HierSynthLib.reader_study.record.reading import Progress
+from HierSynthLib.reader_study.study import Study
 from HierSynthPanel import reading_layout
 from HierSynthPanel.context import PanelContext
 from HierSynthPanel.observers import Observers
@@ -53,13 +55,14 @@ class ReadingSection:
         ui.amendReason.textChanged.connect(self._lock)
         self.widget.visible = False
 
-    def begin(self, folder: Path, reader: str, override: str, on_end: Callable[[str, str], None]) -> None:
+    def begin(self, study: Study, reader: str, override: str, session: int, on_end: Callable[[str, str], None]) -> None:
         """Sign a reader in and begin.
 
         Args:
-            folder: of the study.
+            study: what is read.
             reader: code.
             override: reason for beginning before the washout is over.
+            session: to look back at; 0 goes on with the next presentation.
             on_end: called with the receipt, and with what went wrong, when the reading has ended.
 
         Raises:
@@ -67,7 +70,7 @@ class ReadingSection:
         """
         self._on_end = on_end
         self.ui.planeSelector.currentIndex = 0
-        self.reading.begin(folder, reader, override)
+        self.reading.begin(study, reader, override, session)
         self._on_mode(True)
         self._keys.start(self._actions())
         crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
@@ -78,19 +81,26 @@ class ReadingSection:
         """End the reading; what is answered is stored already."""
         if not self.reading.active:
             return
-        receipt, problem = "", ""
-        if not scene_closed and self.reading.state == State.READING:
+        receipt, problems = "", []
+        if self.reading.state == State.READING:
             self.form.flush()
+        if self.form.unsaved:
+            problems.append(_("Not saved: {names}.").format(names=self._names(self.form.unsaved)))
         self.form.clear()
         self._form_of = 0
         try:
             receipt = self.reading.end(scene_closed=scene_closed)
         except HierSynthError as error:
-            problem = str(error)
+            problems.append(str(error))
         self._observers.clear()
         self._keys.stop()
         self._on_mode(False)
-        self._on_end(receipt, problem)
+        self._on_end(receipt, " ".join(problems))
+
+    def say(self, text: str) -> None:
+        """Say below the form what is not possible, or went wrong; "" for nothing."""
+        self.ui.errorLabel.text = f"✗ {text}" if text else ""
+        self.ui.errorLabel.visible = bool(text)
 
     def set_parameters(self, _parameters: HierSynthParameters) -> None:
         """Nothing of a reading is kept in the scene."""
@@ -123,12 +133,13 @@ class ReadingSection:
         if session is None:
             return
         shown = state == State.READING
-        self._say_error("")
+        self.say("")
         self._show_head(session)
         ui.formBox.visible = shown
-        ui.messageLabel.text = _message(state)
+        ui.messageLabel.text = _message(state, session.progress)
         ui.messageLabel.visible = not shown
-        ui.missingFrame.visible = state == State.MISSING
+        ui.missingFrame.visible = state in (State.MISSING, State.REFUSED)
+        ui.skipReason.visible = ui.skipButton.visible = state == State.MISSING
         ui.missingLabel.text = f"✗ {reading.problem}" if reading.problem is not None else ""
         locked = session.locked
         ui.amendFrame.visible = shown and locked
@@ -141,6 +152,9 @@ class ReadingSection:
         ui.pauseButton.text = _("Go on (P)") if state == State.PAUSED else _("Pause (P)")
         if shown and self._form_of != session.slot.position:
             self._show_form(session)
+        if shown:
+            # Who scrolls with a mouse that stands still is at work, too.
+            self._observers.add(reading.views.leading, vtk.vtkCommand.ModifiedEvent, reading.touch)
         self.form.set_marks_visible(shown)
 
     def _show_form(self, session: Any) -> None:
@@ -186,10 +200,6 @@ class ReadingSection:
         if area is not None:
             area.ensureWidgetVisible(widget)
 
-    def _say_error(self, text: str) -> None:
-        self.ui.errorLabel.text = f"✗ {text}" if text else ""
-        self.ui.errorLabel.visible = bool(text)
-
     # --- what the reader does ----------------------------------------------------------------------------------------
 
     def _actions(self) -> dict[str, Callable[[], None]]:
@@ -224,14 +234,17 @@ class ReadingSection:
         self.form.flush()
         missing = [number for number, each in enumerate(self.form.items) if each.item.required and each.value is None]
         if missing:
-            names = ", ".join(self.form.items[number].item.text for number in missing)
-            self._say_error(_("Not answered yet: {names}").format(names=names))
+            names = self._names([self.form.items[number].item.id for number in missing])
+            self.say(_("Not answered yet: {names}").format(names=names))
             self.form.go_to(missing[0])
             self._follow()
         elif self.form.unsaved:
-            self._say_error(_("Some answers are not saved yet, see below. Submit tries again."))
+            self.say(_("Some answers are not saved yet, see below. Submit tries again."))
         else:
             self._try(self.reading.submit)
+
+    def _names(self, items: Sequence[str]) -> str:
+        return ", ".join(each.item.text for each in self.form.items if each.item.id in items)
 
     def _back(self, *_args: object) -> None:
         if self.ui.backButton.enabled:
@@ -244,7 +257,7 @@ class ReadingSection:
     def _leave(self, move: Callable[[], None]) -> None:
         self.form.flush()
         if self.form.unsaved:
-            self._say_error(_("Some answers are not saved yet, see below."))
+            self.say(_("Some answers are not saved yet, see below."))
         else:
             self._try(move)
 
@@ -273,13 +286,20 @@ class ReadingSection:
         try:
             action()
         except HierSynthError as error:
-            self._say_error(str(error))
+            self.say(str(error))
 
 
-def _message(state: State) -> str:
+def _message(state: State, progress: Progress) -> str:
+    finished = _("This session is finished. Thank you. Sign out, or go back to what you submitted.")
+    if progress.done < progress.total:
+        finished = _(
+            "Put off: {number}. They come again after all sessions. If their images are there again before: sign out, "
+            "and look back at this session."
+        ).format(number=progress.total - progress.done)
     return {
         State.LOADING: _("The images are being read…"),
         State.PAUSED: _("Paused. Time is not counted. Press P to go on."),
-        State.FINISHED: _("This session is finished. Thank you. Sign out."),
+        State.FINISHED: finished,
         State.MISSING: _("An image cannot be shown."),
+        State.REFUSED: _("The record cannot be written."),
     }.get(state, "")

@@ -48,6 +48,11 @@ class ReadingViews:
         self._filled_with = ""
         self._previous_layout = reading_layout.current()
 
+    @property
+    def leading(self) -> Any:
+        """The vtkMRMLSliceNode of the first map, which the others follow; None before anything was shown."""
+        return views.slice_node(self._names[0]) if self._names else None
+
     def show(self, presentation: Presentation, images: Images) -> None:
         """Show a presentation from its middle slice, or where the reader was when it is shown again after a pause."""
         if self._filled_with == presentation.id:
@@ -107,7 +112,10 @@ class ReadingViews:
         # The study is no part of a scene that the reader may save.
         node.SetSaveWithScene(False)
         node.CreateDefaultDisplayNodes()
-        node.GetDisplayNode().SetSaveWithScene(False)
+        display = node.GetDisplayNode()
+        display.SetSaveWithScene(False)
+        # Before there are voxels, or Slicer would look for a window among them.
+        display.SetAutoWindowLevel(False)
         self._volumes[name] = node
         return node
 
@@ -116,7 +124,6 @@ class ReadingViews:
         node.SetAndObserveImageData(shown.image)
         display = node.GetScalarVolumeDisplayNode()
         with slicer.util.NodeModify(display):
-            display.SetAutoWindowLevel(False)
             display.SetInterpolate(True)
             display.SetApplyThreshold(False)
             color = self._color if is_map else color_node(CBV_MAPS["Grey"])

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from HierSynthLib.errors import HierSynthError
 from HierSynthLib.reader_study.administration import study_status
-from HierSynthLib.reader_study.record.washout import WashoutError
+from HierSynthLib.reader_study.record.refusals import WashoutError
 from HierSynthLib.reader_study.study import Study
 from HierSynthPanel.context import PanelContext
 from HierSynthPanel.parameters import HierSynthParameters
@@ -19,10 +19,10 @@ from HierSynthPanel.study_creation import StudyCreation
 SETTING = "HierSynth/Study"
 """Name of the application setting: the folder of the last study; it belongs to the machine and not to the scene."""
 
-COLUMNS = ("Reader", "Session", "Read", "Put off", "Last")
+COLUMNS = ("Reader", "Session", "Read", "Put off", "Last (UTC)")
 
-BeginReading = Callable[[Path, str, str, Callable[[str, str], None]], None]
-"""Folder, reader, reason for beginning early, and what to call at the end."""
+BeginReading = Callable[[Study, str, str, int, Callable[[str, str], None]], None]
+"""Study, reader, reason for beginning early, session to look back at or 0, and what to call at the end."""
 
 
 class StudySection:
@@ -48,12 +48,15 @@ class StudySection:
         ui.folderEdit.editingFinished.connect(self._on_folder)
         ui.folderButton.clicked.connect(self._browse)
         ui.signInButton.clicked.connect(self._sign_in)
+        ui.lookBackButton.clicked.connect(self._look_back)
         ui.overrideButton.clicked.connect(self._override)
         ui.refreshButton.clicked.connect(self._show_status)
         ui.readerSelector.currentIndexChanged.connect(self._on_reader)
         ui.folderEdit.text = str(slicer.app.userSettings().value(SETTING) or "")
         ui.receiptLabel.visible = False
         self._opened = ""
+        self._finished: dict[str, int] = {}
+        self._session = 0
         self._show_study()
 
     def open(self, folder: str) -> None:
@@ -116,6 +119,8 @@ class StudySection:
     def _show_status(self, *_args: object) -> None:
         table = self.ui.statusTable
         table.rowCount = 0
+        self._finished = {}
+        self._show_look_back()
         if self.study is None:
             return
         try:
@@ -126,20 +131,39 @@ class StudySection:
         self.ui.statusButton.text = (
             _("Progress of all readers (closed)") if status["closed"] else _("Progress of all readers")
         )
+        may_look_back = self.study.protocol.allow_back and not status["closed"]
         table.rowCount = len(status["readers"])
         for row, each in enumerate(status["readers"]):
             session = str(each["session"]) if each["session"] else _("complete")
             last = each["last_at"][:16].replace("T", " ")
+            if may_look_back and each["last_session"] != each["session"]:
+                self._finished[each["reader"]] = each["last_session"]
             cells = (each["reader"], session, f"{each['done']} / {each['total']}", str(each["skipped"]), last)
             for column, text in enumerate(cells):
                 table.setItem(row, column, qt.QTableWidgetItem(text))
         table.resizeColumnsToContents()
+        self._show_look_back()
+
+    def _show_look_back(self) -> None:
+        """Offer the session that the reader has finished, unless it goes on by itself."""
+        finished = self._finished.get(self._reader(), 0)
+        self.ui.lookBackButton.visible = finished > 0
+        self.ui.lookBackButton.text = _("Look back at session {number}").format(number=finished)
+
+    def _reader(self) -> str:
+        return self.ui.readerSelector.itemData(self.ui.readerSelector.currentIndex) or ""
 
     def _on_reader(self, *_args: object) -> None:
         self.ui.overrideFrame.visible = False
+        self._show_look_back()
         self._say("")
 
     def _sign_in(self, *_args: object) -> None:
+        self._session = 0
+        self._start("")
+
+    def _look_back(self, *_args: object) -> None:
+        self._session = self._finished[self._reader()]
         self._start("")
 
     def _override(self, *_args: object) -> None:
@@ -151,11 +175,10 @@ class StudySection:
 
     def _start(self, reason: str) -> None:
         ui = self.ui
-        reader = ui.readerSelector.itemData(ui.readerSelector.currentIndex)
         ui.receiptLabel.visible = ui.overrideFrame.visible = False
         self._say("")
         try:
-            self._begin(self.study.folder, reader, reason, self._on_end)
+            self._begin(self.study, self._reader(), reason, self._session, self._on_end)
         except HierSynthError as error:
             self._say(f"✗ {error}")
             ui.overrideFrame.visible = isinstance(error, WashoutError)

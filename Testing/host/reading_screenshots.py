@@ -46,7 +46,11 @@ def take_reading(host: Host, panel: Any, take: Take) -> None:
 
 def take_modes(host: Host, panel: Any, take: Take, cases: Sequence[Path], folder: Path) -> None:
     """Take the pictures with these cases; studies are made in `folder`."""
+    import slicer
+
     host.close_scene()
+    # Where this checkout lies is of no interest.
+    slicer.modules.hiersynth.widgetRepresentation().self().status.visible = False
     panel.study.ui.studyButton.collapsed = False
     form = Form.parse(read_definition(FORMS / "default-form.yaml"))
     plan = read_definition(FORMS / "example-protocol.yaml") | {"training_cases": [], "duplicates": 0, "readers": ["R1"]}

@@ -53,10 +53,12 @@ MODES = [
     {"kind": "roi", "sources": ["T1"]},
 ]
 
+UNBLINDED = [{"kind": "unblinded", "sources": ["T1"]}]
+
 
 def small_study(folder: Path, cases: int = 2, **changes: Any) -> Study:
-    """A study with the full form; two cases, and no washout unless it is asked for."""
-    usual: dict[str, Any] = {"modes": MODES[:1], "washout_days": 0, "readers": ["R1", "R2", "R3"]}
+    """A study with the full form; two cases, one reader, and no washout unless it is asked for."""
+    usual: dict[str, Any] = {"modes": MODES[:1], "washout_days": 0, "readers": ["R1"]}
     clock = changes.pop("clock", None)
     return make_study(folder, cases, form=FORM, clock=clock, **usual | changes)
 

@@ -10,7 +10,6 @@ import pytest
 from PySide6.QtTest import QTest
 
 from HierSynthLib.reader_study.administration import close_study
-from HierSynthLib.reader_study.record import database
 from HierSynthLib.reader_study.record.session import sign_in
 from HierSynthLib.reader_study.verify import verify_record
 from Testing.panel.compare_case import add_volume, grid
@@ -51,7 +50,7 @@ def test_after_a_kill_reading_goes_on_at_the_same_question(reader, study):
 
 
 def test_what_cannot_be_saved_is_said_and_stays_in_the_form(host, reader, study, monkeypatch):
-    monkeypatch.setattr(database, "BUSY_S", 0.05)
+    monkeypatch.setattr("HierSynthPanel.reading.INTERACTIVE_WAIT_S", 0.05)
     reader.sign_in()
     other = sqlite3.connect(study.folder / "record.sqlite", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -76,6 +75,53 @@ def test_what_cannot_be_saved_is_said_and_stays_in_the_form(host, reader, study,
         session.back()
         assert session.answers() == {"quality": 3, "grade": "high", "sure": 60.0}
     assert reader.session.slot.position == 2
+
+
+def test_what_was_not_saved_is_named_when_the_reader_leaves(host, reader, study, monkeypatch):
+    monkeypatch.setattr("HierSynthPanel.reading.INTERACTIVE_WAIT_S", 0.05)
+    reader.sign_in()
+    other = sqlite3.connect(study.folder / "record.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    reader.choose("quality", 2)
+    reader.choose("grade", 0)
+    host.click(reader.ui.signOutButton)
+    other.close()
+    told = reader.panel.study.ui.problemLabel.text
+    assert "Not saved: Overall quality, Grade." in told
+    assert "written by another process" in told
+
+
+def test_while_the_record_cannot_be_written_the_next_one_waits(host, reader, study, monkeypatch):
+    """What is shown without being noted would not count for the washout; putting it off makes no sense."""
+    monkeypatch.setattr("HierSynthPanel.reading.INTERACTIVE_WAIT_S", 0.05)
+    reader.sign_in()
+    answer_all(reader)
+    other = sqlite3.connect(study.folder / "record.sqlite", isolation_level=None)
+    real = reader.session.submit
+
+    def submit_then_block():
+        real()
+        other.execute("BEGIN IMMEDIATE")
+
+    monkeypatch.setattr(reader.session, "submit", submit_then_block)
+    host.click(reader.ui.submitButton)
+    reader.wait_for("REFUSED")
+    assert "written by another process" in reader.ui.missingLabel.text
+    assert not reader.ui.skipButton.visible
+    assert not reader.ui.formBox.visible
+    assert shown_volumes() == [None, None]
+    other.close()
+    host.click(reader.ui.againButton)
+    reader.wait_for("READING")
+    assert reader.session.slot.position == 2
+
+
+def shown_volumes():
+    import slicer
+
+    names = ("HierSynthReadingA", "HierSynthReading1")
+    views = [slicer.app.layoutManager().sliceWidget(name) for name in names]
+    return [view.mrmlSliceCompositeNode().GetBackgroundVolumeID() for view in views]
 
 
 def test_required_questions_are_named(host, reader):
@@ -127,6 +173,44 @@ def test_a_missing_image_is_named_and_put_off(host, reader, study):
     host.wait(lambda: reader.state == "MISSING" and "cut off" in reader.ui.missingLabel.text)
     lost.write_bytes(kept)
     host.click(reader.ui.againButton)
+    reader.wait_for("READING")
+    assert reader.session.slot.position == 2
+
+
+def test_an_altered_image_is_not_shown(host, reader, study):
+    altered = study.image_file(study.slots("R1")[0].presentation.images[0])
+    right = altered.read_bytes()
+    altered.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
+    reader.sign_in(expect="MISSING")
+    assert f"{altered.name} was changed" in reader.ui.missingLabel.text
+    import slicer
+
+    assert slicer.util.getNodesByClass("vtkMRMLVolumeNode") == []
+    altered.write_bytes(right)
+    host.click(reader.ui.againButton)
+    reader.wait_for("READING")
+    events = sqlite3.connect(study.folder / "record.sqlite").execute("SELECT kind FROM events ORDER BY seq").fetchall()
+    assert events[-2:] == [("signed_in",), ("shown",)]
+
+
+def test_what_was_put_off_at_the_end_is_not_called_finished(host, panel, tmp_path):
+    study = small_study(tmp_path)
+    last = study.image_file(study.slots("R1")[1].presentation.images[0])
+    right = last.read_bytes()
+    last.unlink()
+    reader = Reader(host, panel, study)
+    reader.sign_in()
+    answer_all(reader)
+    host.click(reader.ui.submitButton)
+    reader.wait_for("MISSING")
+    reader.ui.skipReason.setFocus()
+    QTest.keyClicks(reader.ui.skipReason, "lost")
+    host.click(reader.ui.skipButton)
+    reader.wait_for("FINISHED")
+    assert "Put off: 1." in reader.ui.messageLabel.text
+    host.click(reader.ui.signOutButton)
+    last.write_bytes(right)
+    host.click(panel.study.ui.lookBackButton)
     reader.wait_for("READING")
     assert reader.session.slot.position == 2
 
@@ -183,6 +267,28 @@ def test_closing_the_scene_signs_out(host, reader, panel):
     host.click(panel.study.ui.signInButton)
     reader.wait_for("READING")
     assert reader.session.answers() == {"quality": 1}
+
+
+def test_closing_the_scene_keeps_what_is_being_typed(host, reader, panel):
+    reader.sign_in()
+    reader.type_text("remark", "rim")
+    host.close_scene()
+    host.click(panel.study.ui.signInButton)
+    reader.wait_for("READING")
+    assert reader.session.answers() == {"remark": "rim"}
+
+
+def test_nothing_comes_into_the_scene_while_somebody_reads(host, reader, panel):
+    ui = panel.study.ui
+    panel.load_sample(size="small")
+    reader.sign_in(expect="")
+    assert "A case is being loaded" in ui.problemLabel.text
+    panel.inputs.drop()
+    host.click(ui.signInButton)
+    reader.wait_for("READING")
+    panel.load_sample(size="small")
+    assert "Sign out first" in reader.ui.errorLabel.text
+    assert not panel.inputs.loading
 
 
 def test_leaving_the_module_is_a_pause(host, reader, panel):
@@ -261,3 +367,30 @@ def test_amending_needs_a_reason_and_keeps_the_old_answer(host, panel, tmp_path)
     reader.press("Right")
     reader.wait_for_next(1)
     assert not reader.ui.amendFrame.visible
+
+
+def test_a_finished_session_can_be_looked_back_at(host, panel, tmp_path):
+    study = small_study(tmp_path, readers=["R1", "R2"])
+    reader = Reader(host, panel, study)
+    ui = panel.study.ui
+    reader.sign_in()
+    assert not ui.lookBackButton.visible
+    reader.read_session(answer_all)
+    assert ui.lookBackButton.text == "Look back at session 1"
+    host.click(ui.lookBackButton)
+    reader.wait_for("FINISHED")
+    reader.press("Left")
+    reader.wait_for("READING")
+    assert reader.session.slot.position == 2
+    reader.ui.amendReason.setFocus()
+    QTest.keyClicks(reader.ui.amendReason, "slipped")
+    reader.choose("quality", 4)
+    host.click(reader.ui.signOutButton)
+    rows = sqlite3.connect(study.folder / "record.sqlite").execute(
+        "SELECT position, value, reason FROM answers WHERE item = 'quality' ORDER BY id"
+    )
+    assert rows.fetchall()[-1] == (2, "5", "slipped")
+    host.choose(ui.readerSelector, "R2")
+    assert not ui.lookBackButton.visible
+    reader.sign_in("R1")
+    assert reader.session.number == 2

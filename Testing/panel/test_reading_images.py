@@ -91,13 +91,16 @@ def test_reading_ahead_a_missing_image_disturbs_nobody(host, reader, panel):
 def test_a_piece_is_read_at_a_time(host, reader, panel, monkeypatch):
     from HierSynthPanel.reading_images import read_image
 
+    from HierSynthLib.reader_study import image_file
     from HierSynthLib.worker import transfer
 
     monkeypatch.setattr(transfer, "PIECE", 500)
-    path = reader.study.image_file(reader.study.slots("R1")[0].presentation.images[0])
-    size = path.stat().st_size - 352
-    steps = sum(1 for _ in read_image(path, is_map=True))
-    assert steps == -(-size // 500) + 2
+    monkeypatch.setattr(image_file, "PIECE", 500)
+    name = reader.study.slots("R1")[0].presentation.images[0]
+    size = reader.study.image_file(name).stat().st_size
+    steps = sum(1 for _ in read_image(reader.study, name, is_map=True))
+    # The values, then the whole file for its checksum, and a step before and after.
+    assert steps == -(-(size - 352) // 500) + -(-size // 500) + 2
 
 
 def test_signing_out_forgets_the_images_and_stops_reading(host, reader, panel):

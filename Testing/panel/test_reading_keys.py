@@ -146,6 +146,29 @@ def test_moving_the_mouse_over_the_images_counts_as_activity(host, panel, tmp_pa
     assert begun == 0
 
 
+def test_scrolling_and_typing_count_as_activity(host, panel, tmp_path, monkeypatch):
+    import slicer
+
+    seconds = [0.0]
+    monkeypatch.setattr("HierSynthPanel.reading.sign_in", functools.partial(sign_in, monotonic=lambda: seconds[0]))
+    study = small_study(tmp_path)
+    reader = Reader(host, panel, study)
+    reader.sign_in()
+    view = slicer.app.layoutManager().sliceWidget("HierSynthReading1")
+    for offset in (6.0, 10.0):
+        seconds[0] += 50
+        view.sliceController().setSliceOffsetValue(offset)
+        host.app.processEvents()
+    seconds[0] += 50
+    reader.choose("quality", 0)
+    for text in ("one ", "two ", "three"):
+        seconds[0] += 50
+        reader.type_text("remark", text)
+    reader.press("Ctrl+Return")
+    rows = sqlite3.connect(study.folder / "record.sqlite").execute("SELECT item, active_s, idle_s FROM answers")
+    assert {row[0]: row[1:] for row in rows} == {"quality": (150.0, 0.0), "remark": (150.0, 0.0)}
+
+
 def test_the_keys_are_the_users_own_again_after_signing_out(host, reader, panel):
     from PySide6.QtGui import QShortcut
 

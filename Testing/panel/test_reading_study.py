@@ -1,4 +1,4 @@
-"""A whole study, every mode, read by three readers with mouse and keys; what is in the record is what they did."""
+"""Whole studies, every mode, made, read by three readers with mouse and keys, closed, analysed and exported."""
 
 import csv
 import json
@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 from PySide6.QtWidgets import QRadioButton
 
-from HierSynthLib.progress import Silent
-from HierSynthLib.reader_study.administration import close_study
-from HierSynthLib.reader_study.analysis.run import analyse_study
-from HierSynthLib.reader_study.exports import FORMATS, export_study
+from HierSynthLib.cli import main
 from HierSynthLib.reader_study.key import Key
-from HierSynthLib.reader_study.methods import methods_paragraph
 from HierSynthLib.reader_study.record.answers import final_answers, read_answers
-from HierSynthLib.reader_study.verify import verify_record
+from HierSynthLib.reader_study.study import Study
 from HierSynthLib.volume import read_volume
-from Testing.panel.reading_case import MODES, Reader, small_study
+from Testing.panel.reading_case import FORM, MODES, UNBLINDED, Reader, small_study
 from Testing.panel.view_steps import settle
+from Testing.reader_studies import plan, write_case
+
+READERS = ("R1", "R2", "R3")
 
 VIEWS = ("vtkMRMLSliceNode", "vtkMRMLSliceCompositeNode", "vtkMRMLSliceDisplayNode", "vtkMRMLLinearTransformNode",
          "vtkMRMLModelNode", "vtkMRMLColorTableNode", "vtkMRMLColorTableStorageNode")  # fmt: skip
@@ -51,6 +50,7 @@ def by_mouse(reader):
             given[name] = f"seen at {position}"
             reader.type_text(name, given[name])
         elif kind == "hotspots":
+            settle(reader.host)
             reader.host.click(reader.button(name, "Place hotspot"))
             reader.click_position((9.0, 6.0, 8.0))
             given[name] = [{"centre_mm": [9.0, 6.0, 8.0], "radius_mm": 3.0}]
@@ -92,66 +92,95 @@ def assert_same(value, expected):
             np.testing.assert_allclose(mark[field], numbers, atol=0.1)
 
 
-def test_a_whole_study_is_read(host, panel, layout_manager, tmp_path):
-    import slicer
+def command(*arguments):
+    assert main(["study", *map(str, arguments)]) == 0
 
-    study = small_study(tmp_path, modes=MODES)
-    before = host.scene_census()
-    layout = slicer.app.layoutManager().layout
+
+@pytest.mark.parametrize(("modes", "sessions"), [(MODES, 7), (UNBLINDED, 1)], ids=["blinded", "unblinded"])
+def test_a_whole_study_from_the_cases_to_the_tables(host, panel, layout_manager, tmp_path, modes, sessions, capsys):
+    study = made_by_the_command(tmp_path, modes)
+    ways = dict(zip(READERS, (by_mouse, by_keys, by_mouse), strict=True))
     given = {}
-    for code, way in (("R1", by_mouse), ("R2", by_keys), ("R3", by_mouse)):
-        for session in range(1, 8):
-            reader = Reader(host, panel, study)
-            reader.sign_in(code)
-            assert reader.session.number == session
-            assert [section for section in panel.sections if section.widget.visible] == [panel.reading]
-            while reader.state != "FINISHED":
-                assert_shown(host, reader)
-                position = reader.session.slot.position
-                given |= {(code, position, name): value for name, value in way(reader).items()}
-                if way is by_keys:
-                    reader.press("Space")
-                    reader.wait_for_next(position)
-                else:
-                    reader.submit()
-            host.click(reader.ui.signOutButton)
-            assert panel.study.ui.receiptLabel.visible
-            assert [section for section in panel.sections if not section.widget.visible] == [panel.reading]
-            assert slicer.app.layoutManager().layout == layout
-            left = host.scene_census()
-            assert {name: count for name, count in left.items() if name not in VIEWS} == {
-                name: count for name, count in before.items() if name not in VIEWS
-            }
+    for code, way in ways.items():
+        for session in range(1, sessions + 1):
+            given |= read_a_session(host, panel, study, code, session, way)
     host.click(panel.study.ui.signInButton)
     assert "R3 has read everything" in panel.study.ui.problemLabel.text
-    close_study(study.folder)
-    assert verify_record(study.folder).whole
+    command("verify", study.folder)
+    command("close", study.folder)
     found = {(row.reader, row.position, row.item): row.value for row in final_answers(read_answers(study.folder))}
     assert found.keys() == given.keys()
     for place, expected in given.items():
         assert_same(found[place], expected)
-    assert {row.position for row in read_answers(study.folder) if row.reader == "R1"} == set(range(1, 15))
-    assert_evaluated(study, tmp_path)
+    presentations = 2 * sessions
+    assert {row.position for row in read_answers(study.folder) if row.reader == "R1"} == set(
+        range(1, presentations + 1)
+    )
+    assert_evaluated(study, tmp_path, presentations, capsys)
 
 
-def assert_evaluated(study, folder):
+def made_by_the_command(folder, modes):
+    """A study of two cases, made as the documentation says."""
+    for number in (1, 2):
+        write_case(folder / "cases", number)
+    protocol = plan(modes=modes, readers=list(READERS), washout_days=0)
+    (folder / "protocol.json").write_text(json.dumps(protocol))
+    (folder / "form.json").write_text(json.dumps(FORM))
+    files = ("--protocol", folder / "protocol.json", "--form", folder / "form.json")
+    command("create", folder / "cases", *files, "--out", folder / "study", "--key", folder / "key.json")
+    return Study.read(folder / "study")
+
+
+def read_a_session(host, panel, study, code, session, way):
+    """Read one session in the panel, from signing in to signing out; what was answered."""
+    import slicer
+
+    before, layout, given = host.scene_census(), slicer.app.layoutManager().layout, {}
+    reader = Reader(host, panel, study)
+    reader.sign_in(code)
+    assert reader.session.number == session
+    assert [section for section in panel.sections if section.widget.visible] == [panel.reading]
+    while reader.state != "FINISHED":
+        assert_shown(reader)
+        position = reader.session.slot.position
+        given |= {(code, position, name): value for name, value in way(reader).items()}
+        if way is by_keys:
+            reader.press("Space")
+            reader.wait_for_next(position)
+        else:
+            reader.submit()
+    host.click(reader.ui.signOutButton)
+    assert panel.study.ui.receiptLabel.visible
+    assert [section for section in panel.sections if not section.widget.visible] == [panel.reading]
+    assert slicer.app.layoutManager().layout == layout
+    left = host.scene_census()
+    assert {name: count for name, count in left.items() if name not in VIEWS} == {
+        name: count for name, count in before.items() if name not in VIEWS
+    }
+    return given
+
+
+def assert_evaluated(study, folder, presentations, capsys):
     """Report, tables and a methods paragraph come out of what was read."""
-    analyse_study(study.folder, folder / "key.json", folder / "analysis", Silent())
+    key = ("--key", folder / "key.json")
+    command("analyse", study.folder, *key, "--out", folder / "analysis")
     completion = json.loads((folder / "analysis" / "analysis.json").read_text())["completion"]
     assert [(row["reader"], row["expected"], row["submitted"]) for row in completion] == [
-        (code, 14, 14) for code in ("R1", "R2", "R3")
+        (code, presentations, presentations) for code in READERS
     ]
-    written = export_study(study.folder, folder / "key.json", folder / "tables", list(FORMATS), Silent())
-    rows = list(csv.DictReader(next(path for path in written if path.name == "answers.csv").open()))
-    assert {row["reader"] for row in rows} == {"R1", "R2", "R3"}
-    assert methods_paragraph(study).startswith("Three readers read the cases")
+    assert (folder / "analysis" / "report.html").is_file()
+    command("export", study.folder, *key, "--out", folder / "tables")
+    rows = list(csv.DictReader(next((folder / "tables").rglob("answers.csv")).open()))
+    assert {row["reader"] for row in rows} == set(READERS)
+    capsys.readouterr()
+    command("methods", study.folder, *key)
+    assert "hree readers" in capsys.readouterr().out
 
 
-def assert_shown(host, reader):
+def assert_shown(reader):
     """The views show the files of the presentation, all maps in the same colours and range."""
     import slicer
 
-    settle(host)
     presentation = reader.session.slot.presentation
     names = ["HierSynthReadingA", "HierSynthReadingB"][: len(presentation.images)]
     sources = [f"HierSynthReading{number}" for number in range(1, 1 + len(presentation.sources))]
@@ -207,7 +236,7 @@ def test_views_are_linked_and_turn_together(host, panel, tmp_path):
 def test_unblinded_maps_carry_their_names(host, panel, tmp_path):
     import slicer
 
-    study = small_study(tmp_path, modes=[{"kind": "unblinded"}])
+    study = small_study(tmp_path, modes=UNBLINDED)
     key = Key.read(tmp_path / "key.json")
     reader = Reader(host, panel, study)
     reader.sign_in()

@@ -79,7 +79,7 @@ def test_making_a_study_can_be_cancelled(host, panel, files):
 
 
 def test_the_person_in_charge_sees_how_far_everybody_is(host, panel, tmp_path):
-    study = small_study(tmp_path, 3)
+    study = small_study(tmp_path, 3, readers=["R1", "R2", "R3"])
     reader = Reader(host, panel, study)
     reader.sign_in("R2")
     reader.press("1", "Space", "1", "Space", "5")

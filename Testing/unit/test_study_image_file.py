@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from HierSynthLib.errors import InputError
-from HierSynthLib.reader_study.image_file import open_image, usual_window
+from HierSynthLib.reader_study import image_file
+from HierSynthLib.reader_study.image_file import check_in_pieces, open_image, usual_window
+from HierSynthLib.reader_study.record.refusals import ImageError
 from HierSynthLib.volume import Volume, write_volume
+from Testing.reader_studies import make_study
 
 AFFINE = np.array([[-2.0, 0, 0, 11], [0, 0, 3, -7], [0, 2.5, 0, 5], [0, 0, 0, 1]])
 
@@ -45,7 +48,7 @@ def test_what_create_does_not_write_is_refused(tmp_path):
     path.write_bytes(gzip.compress(b"x" * 1000))
     with pytest.raises(InputError, match="not a NIfTI file"):
         open_image(path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(ImageError, match=r"gone\.nii is missing"):
         open_image(tmp_path / "gone.nii")
 
 
@@ -56,6 +59,31 @@ def test_a_file_that_is_cut_off_is_told(tmp_path):
     file = open_image(path)
     with pytest.raises(InputError, match="cut off"):
         list(file.read_into(np.empty(125, np.float32)))
+
+
+@pytest.mark.parametrize("piece", [100, 10**6])
+def test_every_byte_of_an_image_counts(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(image_file, "PIECE", piece)
+    study = make_study(tmp_path, 1)
+    image = study.slots("R1")[0].presentation.images[0]
+    path = study.image_file(image)
+    right = path.read_bytes()
+    fractions = list(check_in_pieces(study, image))
+    assert fractions[-1] == 1.0
+    assert len(fractions) == -(-len(right) // piece)
+    for place in (0, 200, len(right) // 2, len(right) - 1):
+        wrong = bytearray(right)
+        wrong[place] ^= 1
+        path.write_bytes(wrong)
+        with pytest.raises(ImageError, match="was changed"):
+            list(check_in_pieces(study, image))
+    for wrong in (right[:-1], right + b"x", b""):
+        path.write_bytes(wrong)
+        with pytest.raises(ImageError, match="was changed"):
+            list(check_in_pieces(study, image))
+    path.unlink()
+    with pytest.raises(ImageError, match="is missing"):
+        list(check_in_pieces(study, image))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 400))

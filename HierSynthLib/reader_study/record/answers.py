@@ -64,13 +64,19 @@ def read_answers(folder: Path) -> list[AnswerRow]:
     Raises:
         InputError: the study is not closed, or there is no record.
     """
+    require_closed(folder)
+    with open_record(folder, readonly=True) as connection:
+        return [_row(row) for row in connection.execute(_ALL + " ORDER BY a.id")]
+
+
+def require_closed(folder: Path) -> None:
+    """Raise `InputError` when a study is not closed, or there is no record."""
     with open_record(folder, readonly=True) as connection:
         if not is_closed(connection):
             raise InputError(
                 f"The study in {folder} is not closed.",
                 "Readers may still be at work; end it with 'hiersynth study close'.",
             )
-        return [_row(row) for row in connection.execute(_ALL + " ORDER BY a.id")]
 
 
 def final_answers(rows: list[AnswerRow]) -> list[AnswerRow]:

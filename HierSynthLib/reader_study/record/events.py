@@ -108,6 +108,15 @@ def all_events(connection: sqlite3.Connection) -> Iterator[Event]:
     return (Event(*row) for row in connection.execute("SELECT * FROM events ORDER BY seq"))
 
 
+def event_body(event: Event) -> dict[str, Any]:
+    """The body of an event; empty where it is no JSON object, which only an alteration can cause."""
+    try:
+        body = json.loads(event.body)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
 def write_anchor(folder: Path, event: Event, *, durable: bool = False) -> None:
     """Note the last event beside the record, after its transaction has ended.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from HierSynthLib.fidelity.report import html
+from HierSynthLib.reader_study.analysis.readings import MODE_WORDS
 from HierSynthLib.reader_study.report.words import (
     NAMES,
     coefficient,
@@ -45,7 +46,18 @@ def completion_section(analysis: Analysis) -> list[str]:
     ]
     headings = ["Reader", "Presentations", "Duplicates", "Sessions", "Amendments", "Active", "Idle", "First", "Last"]
     caption = "Training presentations are not counted. Readers are named by their study codes."
-    return [html.heading("Completion"), html.table(headings, rows, caption=caption)]
+    table = html.table(headings, rows, caption=caption)
+    return [html.heading("Completion"), table, *_record(analysis["study"]["record"])]
+
+
+def _record(state: Found | None) -> list[str]:
+    """Whether the record was whole, and the hash by which this report can be held against it."""
+    if state is None:
+        return []
+    checked = "verified" if state["verified"] else "NOT WHOLE, see the warnings"
+    images = "with all images" if state["images_checked"] else "images not read"
+    text = f"Record: {checked}; {state['events']} events, {images}. Last event: {state['receipt']}."
+    return [html.paragraph(" ".join([text, *state["notes"]]), "facts")]
 
 
 def ratings_section(analysis: Analysis, pictures: Sequence[str]) -> list[str]:
@@ -63,13 +75,21 @@ def ratings_section(analysis: Analysis, pictures: Sequence[str]) -> list[str]:
         ]
         note = (
             "A difference is test − reference, turned so that positive is better. Its interval takes readers and cases "
-            "as random (two-way model, Satterthwaite); the bootstrap beside it resamples both. Non-inferior: the "
-            "interval lies above −margin. The ordinal test is the Wilcoxon signed rank over all readers and cases with "
-            "the signs of a case flipped together; it speaks of other cases, not of other readers. Adjusted p: Holm "
-            "over this table."
+            "as random (two-way model, Satterthwaite); the bootstrap beside it resamples both; neither is adjusted. "
+            f"The verdict follows from p after Holm's adjustment over {rows[0]['non_inferiority']['judged']} judged "
+            "comparisons: non-inferior if the one-sided p of the margin is at most 0.025, inferior if that of the "
+            f"opposite is. {_which_are_judged(rows)} The ordinal test is the Wilcoxon signed rank over all readers and "
+            "cases with the signs of a case flipped together; it speaks of other cases, not of other readers; its p is "
+            "adjusted over this table."
         )
         parts.append(html.paragraph(note, "note"))
     return parts
+
+
+def _which_are_judged(rows: Sequence[Found]) -> str:
+    if any(row["primary"] for row in rows):
+        return "Only the primary end points of the form get a verdict; the others are descriptive."
+    return "The form declares no primary end point, so every item gets a verdict."
 
 
 def _distributions(items: Sequence[Found]) -> str:
@@ -89,7 +109,7 @@ def _distributions(items: Sequence[Found]) -> str:
                 middle = f"{number(found['median'], 1)} ({number(found['q1'], 1)} to {number(found['q3'], 1)})"
                 rows.append([who, arm, f"{found['n']}", f"{found['missing']}", spread, middle, *counts])
         headings = ["Reader", "Arm", "Ratings", "Missing", "Mean ± SD", "Median (quartiles)", *names]
-        caption = f"{item['text']} ({_KINDS[item['kind']]}, {item['mode']})"
+        caption = f"{item['text']} ({_KINDS[item['kind']]}, {MODE_WORDS[item['mode']]})"
         tables.append(html.table(headings, rows, caption=caption, text_columns=2))
     return "".join(tables)
 
@@ -97,7 +117,7 @@ def _distributions(items: Sequence[Found]) -> str:
 def _comparison_table(rows: Sequence[Found]) -> str:
     lines = [
         [
-            row["text"],
+            f"{row['text']} (primary)" if row["primary"] else row["text"],
             f"{row['test']} − {row['reference']}" if row["higher_is_better"] else f"{row['reference']} − {row['test']}",
             " / ".join(number(mean) for mean in row["means"]),
             estimate(row["difference"], below=True),
@@ -212,10 +232,9 @@ def times_section(analysis: Analysis, pictures: Sequence[str]) -> list[str]:
     for entry in analysis["times"]:
         for arm, found in entry["arms"].items():
             ratio = entry["ratios"].get(arm)
-            rows.append(
-                [entry["mode"], arm, f"{found['n']}", seconds(found), "–" if ratio is None else estimate(ratio)]
-            )
-    headings = ["Mode", "Arm", "Presentations", "Median (quartiles)", "Ratio to the reference (95 %)"]
+            shown = "–" if ratio is None else estimate(ratio)
+            rows.append([MODE_WORDS[entry["mode"]], entry["labels"][arm], f"{found['n']}", seconds(found), shown])
+    headings = ["Mode", "Shown", "Presentations", "Median (quartiles)", "Ratio to the reference (95 %)"]
     caption = "Active time of a presentation; ratio of geometric means with readers and cases random."
     return [html.heading("Reading time"), _table(headings, rows, caption=caption, text_columns=2), *pictures]
 
@@ -226,7 +245,7 @@ def flags_section(analysis: Analysis) -> list[str]:
         return []
     readers = analysis["study"]["readers"]
     rows = [
-        [flag["text"], flag["mode"], arm, share(found["pooled"])]
+        [flag["text"], MODE_WORDS[flag["mode"]], arm, share(found["pooled"])]
         + [per_cent(found["by_reader"][reader]["value"]) for reader in readers]
         for flag in analysis["flags"]
         for arm, found in flag["arms"].items()
