@@ -55,7 +55,7 @@ def create_command(
         [
             f"study  {out}",
             f"key    {files.key_file}",
-            f"{number} cases, {len(numbers)} readers, {max(numbers.values())} presentations each.",
+            f"{number} cases (training included), {len(numbers)} readers, {max(numbers.values())} presentations each.",
             "Give readers the study, never the key: it says which map is which.",
         ],
         json=json,

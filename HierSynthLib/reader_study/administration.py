@@ -165,7 +165,7 @@ def _lost(folder: Path, last: int) -> list[int]:
 def _reader_status(store: Store, reader: str) -> ReaderStatus:
     slots, submitted = store.study.slots(reader), store.submitted(reader)
     still = [slot for slot in slots if slot.position not in submitted]
-    skipped = store.skipped(reader) - submitted
+    skipped = store.skipped(reader) & {slot.position for slot in still}
     fresh = [slot for slot in still if slot.position not in skipped] or still
     row = store.connection.execute("SELECT MAX(at) FROM events WHERE reader = ?", (reader,)).fetchone()
     session = fresh[0].session if fresh else 0
@@ -175,5 +175,6 @@ def _reader_status(store: Store, reader: str) -> ReaderStatus:
 
 
 def _last_session(store: Store, reader: str) -> int:
+    positions = {slot.position: slot.session for slot in store.study.slots(reader)}
     last = store.last_of(reader, kinds.SUBMITTED)
-    return 0 if last is None else store.study.slots(reader)[event_body(last)["position"] - 1].session
+    return 0 if last is None else positions.get(event_body(last).get("position", 0), 0)

@@ -38,7 +38,7 @@ def blind(
     """Give everything that is shown identifiers that follow from the seed, and from nothing visible.
 
     Nothing keeps its identifier: the same map, or the same source beside it, has another one in each mode, for each
-    partner, for each repetition and, unless the protocol shares the images, for each reader. So no two presentations
+    partner, for each repetition and, where images are not shared, for each reader. So no two presentations of a reader
     can be linked by their names, and hence neither arms nor hidden duplicates be found.
 
     Args:

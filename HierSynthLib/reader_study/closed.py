@@ -9,6 +9,8 @@ from HierSynthLib.progress import Reporter
 from HierSynthLib.reader_study.record.answers import AnswerRow, read_answers, require_closed
 from HierSynthLib.reader_study.record.database import open_record
 from HierSynthLib.reader_study.record.events import Event, all_events
+from HierSynthLib.reader_study.record.rules import usable_answer, usable_events
+from HierSynthLib.reader_study.study import Study
 from HierSynthLib.reader_study.verify import Verification, require_whole
 
 
@@ -19,11 +21,13 @@ class ClosedRecord(NamedTuple):
         answers: all of them, the oldest first, also those that were replaced.
         events: everything that happened, in order.
         verification: what was found; not whole only where that was accepted.
+        left_out: answers and events of a record that is not whole which make no sense; they are in neither list.
     """
 
     answers: list[AnswerRow]
     events: list[Event]
     verification: Verification
+    left_out: int = 0
 
 
 def read_closed(
@@ -45,4 +49,6 @@ def read_closed(
     found = require_whole(folder, accept_damaged=accept_damaged, images=images, reporter=reporter)
     with open_record(folder, readonly=True) as connection:
         events = list(all_events(connection))
-    return ClosedRecord(read_answers(folder), events, found)
+    answers, study = read_answers(folder), Study.read(folder)
+    usable = [row for row in answers if usable_answer(study, row)], list(usable_events(study, events))
+    return ClosedRecord(*usable, found, len(answers) - len(usable[0]) + len(events) - len(usable[1]))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from HierSynthLib.reader_study.record.database import open_record
 from HierSynthLib.reader_study.record.events import Event, all_events, event_body
+from HierSynthLib.reader_study.record.rules import usable_events
 from HierSynthLib.reader_study.record.store import AMENDED, CLOSED, OVERRIDDEN, SUBMITTED
 from HierSynthLib.reader_study.study import Study
 
@@ -76,14 +76,14 @@ class Conduct:
         return cls(closed, incomplete, tuple(overrides), frozenset(submitted), amendments)
 
     @classmethod
-    def read(cls, folder: Path) -> Conduct:
+    def read(cls, study: Study) -> Conduct:
         """What the record of a study tells, open or closed.
 
         Raises:
             InputError: there is no record, or it cannot be read.
         """
-        with open_record(folder, readonly=True) as connection:
-            return cls.of(all_events(connection))
+        with open_record(study.folder, readonly=True) as connection:
+            return cls.of(usable_events(study, all_events(connection)))
 
     def read_presentations(self, study: Study) -> list[tuple[str, str]]:
         """(reader, presentation) of everything that was submitted, training left out."""

@@ -310,8 +310,10 @@ def _require_room(folder: Path, needed: int, protocol: Protocol) -> None:
     """Raise `OutputError` before the disk is full, because a study takes long to make."""
     free = shutil.disk_usage(folder).free
     if needed > free:
-        less = "" if protocol.shared_images else ', or write "shared_images: true" in the protocol'
+        less = "Take fewer cases or modes, show less beside the maps, or put maps and anatomy on larger voxels"
+        if not protocol.shared_images:
+            less = 'Leave out "shared_images: false" in the protocol, take fewer cases'
         raise OutputError(
             f"The images need about {needed / 1e9:.1f} GB more, the disk has {free / 1e9:.1f} GB.",
-            f"Choose another disk with --out{less}.",
+            f"Choose another disk with --out. {less}.",
         )

@@ -77,7 +77,7 @@ def merge_studies(
 
 
 def _read(folder: Path, *, images: bool) -> _Source:
-    require_whole(folder, images=images)
+    require_whole(folder, acceptable=False, images=images)
     with open_record(folder, readonly=True) as connection:
         events = list(all_events(connection))
     closed = any(event.kind == kinds.CLOSED for event in events)

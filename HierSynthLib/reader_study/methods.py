@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from HierSynthLib import __version__
 from HierSynthLib.reader_study.conduct import Conduct, planned_presentations
-from HierSynthLib.reader_study.form import Item
+from HierSynthLib.reader_study.form import Form, Item
 from HierSynthLib.reader_study.key import Key
 from HierSynthLib.reader_study.matching import SMOOTHING
 from HierSynthLib.reader_study.protocol import Mode, Protocol
@@ -55,7 +55,7 @@ def methods_of(folder: Path, key_path: Path | None = None) -> str:
         InputError: there is no study or record, or the key belongs to another one.
     """
     study = Study.read(folder)
-    return methods_paragraph(study, Conduct.read(folder), None if key_path is None else Key.of(study, key_path))
+    return methods_paragraph(study, Conduct.read(study), None if key_path is None else Key.of(study, key_path))
 
 
 def methods_paragraph(study: Study, conduct: Conduct, key: Key | None = None) -> str:
@@ -77,7 +77,7 @@ def methods_paragraph(study: Study, conduct: Conduct, key: Key | None = None) ->
         *_order(study, conduct, key, tense),
         *_asked(items, tense),
         *_statistics(items, repeated=bool(key and key.duplicates), tense=tense),
-        *_end_points(items, known, tense),
+        *_end_points(study.form, items, known, tense),
         f"The study {tense.was} run and analysed with HierSynth {__version__}.",
     ]
     return " ".join(sentence for sentence in sentences if sentence)
@@ -150,9 +150,8 @@ def _order(study: Study, conduct: Conduct, key: Key | None, tense: _Tense) -> li
     if any(slot.training for reader in study.readers for slot in study.slots(reader)):
         training = _count(len(key.protocol.training_cases), "training case") if key else "training cases"
         one = key is not None and len(key.protocol.training_cases) == 1
-        parts.append(
-            f"{training} {tense.verb('came', 'come')} first and {tense.was if one else tense.were} not analysed"
-        )
+        not_analysed = f"{'was' if one else 'were'} not analysed" if tense.done else "will not be analysed"
+        parts.append(f"{training} {tense.verb('came', 'come')} first and {not_analysed}")
     amended = f"; {_count(conduct.amendments, 'answer')} so" if tense.done and conduct.amendments else ""
     stored = f"Answers {tense.were} stored when given, locked on submission, and amended only with a reason{amended}."
     return [f"{'; '.join(parts)}.", stored]
@@ -235,6 +234,8 @@ def _statistics(items: Sequence[Item], *, repeated: bool, tense: _Tense) -> list
             f"The result of the visual Turing test {tense.was} the balanced accuracy, the mean of the shares of "
             "synthetic and of acquired maps that were recognised (50 % by guessing)."
         )
+    if "preference" in purposes:
+        sentences.append(f"Preferences {were} tested by flipping the signs of cases, for all readers together.")
     if purposes & {"origin", "preference", "flag"}:
         sentences.append(
             f"Shares {were} given Wilson's intervals, for all readers together with the effective number of answers "
@@ -243,12 +244,14 @@ def _statistics(items: Sequence[Item], *, repeated: bool, tense: _Tense) -> list
     return sentences
 
 
-def _end_points(items: Sequence[Item], protocol: Protocol, tense: _Tense) -> list[str]:
+def _end_points(form: Form, items: Sequence[Item], protocol: Protocol, tense: _Tense) -> list[str]:
     """How non-inferiority is judged: one-sided level, margin, primary end points, adjustment."""
     rated = [item for item in items if item.purpose == "rating" and _comparisons([item], protocol) != 0]
     if not rated:
         return []
     primary = [item for item in rated if item.primary]
+    if not primary and any(item.primary for item in form.items):
+        return ["The primary end point of the form is not asked in these modes, so no rating is judged."]
     judged = primary or rated
     margins = sorted({protocol.margin if item.margin is None else item.margin for item in judged})
     sentences = [
@@ -257,9 +260,12 @@ def _end_points(items: Sequence[Item], protocol: Protocol, tense: _Tense) -> lis
     ]
     if primary:
         names = _listed([_inside(item.text) for item in primary])
-        kind, be = ("primary end point", "was") if len(primary) == 1 else ("primary end points", "were")
+        kind, was, be = ("end point", "was", "is") if len(primary) == 1 else ("end points", "were", "are")
+        declared = f"declared primary {kind} {be}"
+        if tense.done:
+            declared = f"primary {kind} declared before reading began {was}"
         rest = f"; the other ratings {tense.were} described without a verdict" if len(primary) < len(rated) else ""
-        sentences.append(f"The {kind} declared before reading began {be} {names}{rest}.")
+        sentences.append(f"The {declared} {names}{rest}.")
     else:
         sentences.append(f"No primary end point was declared, so all ratings {tense.were} judged.")
     count = _comparisons(judged, protocol)
@@ -282,7 +288,7 @@ def _comparisons(items: Sequence[Item], protocol: Protocol) -> int | None:
 
 
 def _options(item: Item) -> str:
-    return " or ".join(option.label for option in item.options)
+    return " or ".join(_inside(option.label) for option in item.options)
 
 
 def _inside(text: str) -> str:

@@ -106,8 +106,8 @@ class Protocol:
         simulated_readers: whether the answers come from a program.
         align: how the arms of a case are brought together: "files" trusts their coordinates, "register" registers the
             acquired map to the anatomy, "auto" takes the record of a simulated patient and otherwise trusts the files.
-        shared_images: whether readers share the files of images, which needs less room, but lets whoever compares the
-            schedules of several readers find duplicates.
+        shared_images: whether readers share the files of images. Otherwise each has files of his own, so that names
+            tell nothing to who compares the schedules of several readers; that takes as many times the room.
     """
 
     id: str
@@ -125,7 +125,7 @@ class Protocol:
     idle_after_s: float = IDLE_AFTER_S
     simulated_readers: bool = False
     align: str = "auto"
-    shared_images: bool = False
+    shared_images: bool = True
 
     @classmethod
     def parse(cls, data: object, where: str = "protocol") -> Protocol:
@@ -190,7 +190,7 @@ class Protocol:
             idle_after_s=fields.number("idle_after_s", IDLE_AFTER_S, least=1.0, most=3600.0),
             simulated_readers=fields.flag("simulated_readers", False),
             align=fields.text("align", "auto", choices=("auto", "files", "register")),
-            shared_images=fields.flag("shared_images", False),
+            shared_images=fields.flag("shared_images", True),
         )
 
     def public(self) -> Protocol:

@@ -18,7 +18,9 @@ from HierSynthLib.reader_study.study import Slot, Study
 from HierSynthLib.volume import read_volume
 
 _RADIUS_MM = 4.0
-"""Of the spheres that are marked (design value)."""
+"""Of the spheres, and half the edge of the squares, that are marked (design value)."""
+
+_CORNERS = ((-1, -1), (1, -1), (1, 1), (-1, 1))
 
 
 def rehearse(folder: Path, reporter: Reporter) -> dict[str, str]:
@@ -68,7 +70,7 @@ def _read(session: ReadingSession, reporter: Reporter, fraction: float) -> None:
 def chance_answer(study: Study, reader: str, slot: Slot, item: Item) -> Any:
     """An answer that depends on nothing but reader, presentation and item; None where none has to be given.
 
-    Spheres are marked at the highest value of the map, in world coordinates (RAS mm).
+    Regions are marked about the highest value of the map, in world coordinates (RAS mm): a sphere, or an axial square.
     """
     words = f"{study.sha256} {reader} {slot.presentation.id} {item.id}"
     number = int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big")
@@ -81,6 +83,9 @@ def chance_answer(study: Study, reader: str, slot: Slot, item: Item) -> Any:
             return number % 4 == 0
         case "hotspots":
             return [{"centre_mm": _highest(study.image_file(slot.presentation.images[0])), "radius_mm": _RADIUS_MM}]
+        case "outline":
+            x, y, z = _highest(study.image_file(slot.presentation.images[0]))
+            return [{"points_mm": [[x + _RADIUS_MM * i, y + _RADIUS_MM * j, z] for i, j in _CORNERS]}]
         case _:
             return "Drawn by chance." if item.required else None
 

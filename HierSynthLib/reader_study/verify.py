@@ -242,13 +242,19 @@ def _receipt(text: str) -> tuple[int, str]:
 
 
 def require_whole(
-    folder: Path, *, accept_damaged: str = "", images: bool = False, reporter: Reporter | None = None
+    folder: Path,
+    *,
+    accept_damaged: str = "",
+    acceptable: bool = True,
+    images: bool = False,
+    reporter: Reporter | None = None,
 ) -> Verification:
     """Verify a record before something is made of it.
 
     Args:
         folder: of the study.
         accept_damaged: reason for going on with a record that is not whole.
+        acceptable: whether the user could give such a reason, so that the hint says so.
         images: whether to read every image.
         reporter: told about the progress.
 
@@ -258,5 +264,5 @@ def require_whole(
     """
     found = verify_record(folder, images=images, reporter=reporter)
     if found.problems and not accept_damaged.strip():
-        raise DamagedRecordError(found.problems)
+        raise DamagedRecordError(found.problems, acceptable=acceptable)
     return found

@@ -326,3 +326,11 @@ def test_marked_regions_agree_between_arms():
     assert all_readers["reference_values"][0] == pytest.approx(values[0, 0, 2])  # only R3 has both
     assert [row["reader"] for row in found["arms"]] == ["all", "R1", "R2", "R3"]
     assert found["readers"]["acquired"]["value"] > 0.95
+
+
+def test_fewer_than_five_cases_have_no_interval_by_any_method():
+    table = np.random.default_rng(0).integers(1, 6, (4, 5, 3)).astype(float)
+    for cases, known in ((4, False), (5, True)):
+        found = compare("quality", ("a", "b"), table[0, :cases], table[1, :cases], ("R1", "R2", "R3"))
+        assert found.bootstrap.value == pytest.approx((table[0, :cases] - table[1, :cases]).mean())
+        assert (found.bootstrap.low is not None) == (found.difference.low is not None) == known

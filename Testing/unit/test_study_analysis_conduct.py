@@ -10,7 +10,7 @@ import pytest
 
 from HierSynthLib.errors import InputError
 from HierSynthLib.progress import Silent
-from HierSynthLib.reader_study.administration import close_study
+from HierSynthLib.reader_study.administration import close_study, study_status
 from HierSynthLib.reader_study.analysis.analyse import analyse
 from HierSynthLib.reader_study.analysis.data import load
 from HierSynthLib.reader_study.analysis.diagnosis import diagnoses, truth_of, unknown_truths
@@ -19,9 +19,13 @@ from HierSynthLib.reader_study.analysis.verdicts import comparisons
 from HierSynthLib.reader_study.exports import export_study
 from HierSynthLib.reader_study.exports.mrmc import mrmcaov_files
 from HierSynthLib.reader_study.key import Key
+from HierSynthLib.reader_study.methods import methods_of
+from HierSynthLib.reader_study.record.database import open_record, writing
+from HierSynthLib.reader_study.record.events import chain, write_anchor
 from HierSynthLib.reader_study.record.refusals import DamagedRecordError
 from HierSynthLib.reader_study.record.session import sign_in
 from HierSynthLib.reader_study.report.page import statements, summary_sentences
+from HierSynthLib.reader_study.report.sections import agreement_section
 from HierSynthLib.reader_study.study import RECORD_FILE
 from HierSynthLib.reader_study.verify import verify_record
 from Testing.reader_studies import Time, fill_record, make_study
@@ -163,11 +167,32 @@ def test_only_primary_items_get_a_verdict_and_share_the_level():
     first, second, _ = (row["non_inferiority"] for row in rows)
     assert (first["verdict"], first["judged"], first["p_holm"]) == ("non-inferior", 1, first["p"])
     assert (second["verdict"], second["p"], second["p_holm"]) == ("descriptive", None, None)
-    assert "no primary end point, so no verdict" in sentences[1]
+    assert "descriptive: not a primary end point" in sentences[1]
     two = {name: {"primary": True} for name in ("item1", "item2")}
     rows, _ = compared(with_items(barely_non_inferior(), **two))
     assert [row["non_inferiority"]["judged"] for row in rows] == [2, 2, 2]
     assert rows[2]["non_inferiority"]["verdict"] == "descriptive"
+
+
+def test_where_the_primary_item_was_not_answered_the_others_get_no_verdict_in_its_place():
+    study = with_items(barely_non_inferior(), item1={"primary": True})
+    readings = tuple(
+        replace(one, answers={item: value for item, value in one.answers.items() if item != "item1"})
+        for one in study.readings
+    )
+    rows, _ = compared(replace(study, readings=readings))
+    assert [row["non_inferiority"]["verdict"] for row in rows] == ["descriptive", "descriptive"]
+
+
+def test_the_report_of_very_few_cases_has_no_tables_of_nothing():
+    page = "".join(agreement_section(analyse(simulate(3, 3, turing=False, side_by_side=False), Silent()), []))
+    assert "No coefficient can be calculated" in page
+    assert "too few for agreement" in page
+    assert "Kappa of every pair" not in page
+    assert "<table" not in page
+    larger = "".join(agreement_section(analyse(simulate(3, 8, turing=False, side_by_side=False), Silent()), []))
+    assert "No coefficient can be calculated" not in larger
+    assert "Kappa of every pair" in larger
 
 
 def test_a_margin_of_nothing_is_not_replaced():
@@ -207,6 +232,40 @@ def test_a_damaged_record_is_refused_unless_it_is_accepted_with_a_reason(tmp_pat
     assert "NOT WHOLE, see the warnings" in page
 
 
+def test_of_a_damaged_record_what_makes_no_sense_is_left_out(tmp_path):
+    made = make_study(tmp_path, 4, form=FORM)
+    fill_record(made, Time())
+    place = {"position": 1, "active_s": 1.0, "idle_s": 0.0}
+    nonsense = [
+        *(("R1", "submitted", body) for body in (place, {}, place | {"position": 99}, place | {"active_s": "9"})),
+        ("R9", "submitted", place),
+        ("R1", "amended", {}),
+        ("R1", "amended", {"amendment_of": [], "position": [], "training": False}),
+        ("R1", "washout_overridden", {"session": 1}),
+        ("R1", "went_back", {"left": {"position": None}}),
+        ("R1", "skipped", {}),
+    ]
+    with open_record(made.folder) as connection, writing(connection):
+        for reader, kind, body in nonsense:
+            event = chain(connection, reader, kind, body, "2027-01-01T09:00:00.000Z")
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("UPDATE answers SET value = '9' WHERE item = 'quality' AND position = 1 AND reader = 'R1'")
+        connection.execute("UPDATE answers SET value = 'nonsense' WHERE item = 'sure' AND position = 1")
+        connection.execute("UPDATE events SET body = ? WHERE seq = ?", ('{"value":NaN}', event.seq))
+    write_anchor(made.folder, event)
+    assert [each["last_session"] for each in study_status(made.folder)["readers"]] == [1, 2]
+    close_study(made.folder, accept_damaged="x")
+    found = load(made.folder, tmp_path / "key.json", accept_damaged="x")
+    # Eight events (one amendment can be counted, and going on without a position tells nothing), and three answers.
+    assert "Answers and events that make no sense were left out: 11." in found.warnings
+    assert len(found.readings) == 16
+    answers = {(one.reader, one.position): one.answers for one in found.readings}
+    assert answers["R1", 1].keys() == {"grade"}
+    assert answers["R2", 1].keys() == {"quality", "grade"}
+    assert methods_of(made.folder, tmp_path / "key.json").startswith("Two readers read four cases")
+
+
 def test_an_altered_image_counts_where_regions_are_measured(tmp_path):
     spots = {"id": "spots", "kind": "hotspots", "text": "Mark", "modes": ["single"]}
     made = make_study(tmp_path, 4, form={"id": "f", "title": "F", "items": [QUALITY, spots]})
@@ -217,6 +276,11 @@ def test_an_altered_image_counts_where_regions_are_measured(tmp_path):
     image.write_bytes(image.read_bytes()[:-4] + b"\1\2\3\4")
     with pytest.raises(DamagedRecordError, match="Images"):
         load(made.folder, tmp_path / "key.json")
+    items = [QUALITY, spots | {"modes": ["roi"]}]
+    other = make_study(tmp_path / "other", 4, form={"id": "f", "title": "F", "items": items})
+    fill_record(other, Time())
+    close_study(other.folder)
+    assert not load(other.folder, tmp_path / "other" / "key.json").record.images_checked  # nothing was marked
 
 
 def test_the_report_holds_the_hash_of_the_last_event(tmp_path):

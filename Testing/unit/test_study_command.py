@@ -138,6 +138,24 @@ def test_a_phantom_without_an_acquired_map_is_told_how_to_get_one(run, tmp_path)
     assert "without --no-dsc" in err
 
 
+def test_every_kind_of_item_can_be_rehearsed_and_evaluated(run, tmp_path):
+    kinds = ("hotspots", "outline", "text", "flag", "confidence")
+    form = {
+        "id": "all",
+        "title": "All",
+        "items": [{"id": kind, "kind": kind, "text": kind, "required": True, "modes": ["roi"]} for kind in kinds],
+    }
+    study = make_study(tmp_path, 6, form=form, modes=["roi"], simulated_readers=True, washout_days=0).folder
+    for words in (["rehearse", study], ["close", study]):
+        assert run(*words)[0] == 0
+    assert run("analyse", study, "--key", tmp_path / "key.json", "--out", tmp_path / "report")[0] == 0
+    regions = json.loads((tmp_path / "report" / "analysis.json").read_text("utf-8"))["regions"]
+    values = {found["item"]: found["arms"][0] for found in regions if found["measure"] == "max"}
+    assert set(values) == {"hotspots", "outline"}
+    # The highest value of the map on which it was marked lies in every region.
+    assert values["hotspots"]["test_values"] == values["outline"]["test_values"]
+
+
 def test_a_study_of_people_is_not_rehearsed(run, tmp_path):
     study = make_study(tmp_path, 1).folder
     code, _, err = run("rehearse", study)

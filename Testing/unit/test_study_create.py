@@ -107,16 +107,20 @@ def test_a_study_knows_its_simulated_cases_also_where_they_are_mixed_with_others
         assert "none is shown a second time" in reporter.warnings[0]
 
 
-def test_a_disk_without_room_is_told_before_it_is_full(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("shared", "words"), [(True, "fewer cases"), (False, 'Leave out "shared_images: false"')])
+def test_a_disk_without_room_is_told_before_it_is_full(tmp_path, monkeypatch, shared, words):
     cases = read_cases([write_case(tmp_path / "cases", number) for number in (1, 2)])
-    arguments = Protocol.parse(plan()), Form.parse(FORM), cases, tmp_path / "study", tmp_path / "key.json", Silent()
+    protocol = Protocol.parse(plan(shared_images=shared))
+    arguments = protocol, Form.parse(FORM), cases, tmp_path / "study", tmp_path / "key.json", Silent()
     usage = shutil.disk_usage(tmp_path)
-    # Two readers, two arms: 4 maps and 4 sources of 8 × 7 × 6 voxels (float32 and int16) for each case.
-    needed = 2 * 4 * 8 * 7 * 6 * (4 + 2)
+    # Two arms: 2 maps and 2 sources of 8 × 7 × 6 voxels (float32 and int16) for each case, and for each of two readers
+    # where they share nothing.
+    needed = 2 * (2 if shared else 4) * 8 * 7 * 6 * (4 + 2)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=needed - 1))
     with pytest.raises(OutputError, match="GB more") as caught:
         create_study(*arguments)
-    assert "shared_images" in caught.value.hint
+    assert words in caught.value.hint
+    assert ("shared_images" in caught.value.hint) != shared
     assert [path.name for path in tmp_path.iterdir()] == ["cases"]
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=needed))
     create_study(*arguments)

@@ -63,7 +63,7 @@ def answer_one(session):
 
 
 def test_killed_at_200_random_moments_no_answer_is_lost_or_doubled(tmp_path):
-    study = make_study(tmp_path, 24, readers=["R1", "R2", "R3", "R4"], washout_days=0, shared_images=True)
+    study = make_study(tmp_path, 24, readers=["R1", "R2", "R3", "R4"], washout_days=0)
     done = subprocess.run(
         [sys.executable, FIXTURES / "killed_reader.py", study.folder, str(KILLS), "5"],
         stdout=subprocess.PIPE,

@@ -171,7 +171,9 @@ def test_recoveries_and_earlier_merging_stay_in_the_log(machines, tmp_path):
 def test_images_that_were_changed_do_not_get_into_a_merged_study(machines, tmp_path):
     image = next((machines[0] / "images").iterdir())
     image.write_bytes(image.read_bytes()[:-1] + b"?")
-    with pytest.raises(DamagedRecordError, match=f"{image.name} was changed"):
+    with pytest.raises(DamagedRecordError, match=f"{image.name} was changed") as caught:
         merge_studies(machines, tmp_path / "merged")
+    assert "restore a copy" in caught.value.hint
+    assert "--accept-damaged" not in caught.value.hint  # merging has no such option
     merge_studies(machines[::-1], tmp_path / "merged")
     assert verify_record(tmp_path / "merged").whole

@@ -116,3 +116,16 @@ def test_end_points_level_and_adjustment_are_those_of_the_analysis(tmp_path):
     assert "with a margin of 0.4 points" in text
     assert "The primary end point declared before reading began was quality; the other ratings were described" in text
     assert "judged comparisons" not in text  # one comparison: nothing is adjusted
+
+
+def test_a_primary_item_counts_once_for_each_mode_and_never_where_it_is_not_asked(tmp_path):
+    for name, modes, words in (
+        ("twice", ["single", "turing"], "over all two judged comparisons"),
+        ("once", ["single"], "The declared primary end point is quality; the other ratings will be described"),
+        ("never", ["roi"], "The primary end point of the form is not asked in these modes, so no rating is judged."),
+    ):
+        items = [QUALITY | {"primary": True, "modes": modes}, NOISE | {"modes": ["single", "turing"]}]
+        make_study(tmp_path / name, 2, modes=["single", "turing"], form={"id": "f", "title": "Form", "items": items})
+        text = paragraph(tmp_path / name)
+        assert words in text
+        assert ("adjusted by Holm's method over all two" in text) == (name == "twice")

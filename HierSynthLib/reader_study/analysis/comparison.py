@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from HierSynthLib.fidelity.cohort.statistics import (
+    FEWEST_FOR_BOOTSTRAP,
     FEWEST_FOR_WILCOXON,
     Estimate,
     PairedTest,
@@ -195,6 +196,9 @@ def _bootstrap(better: Values) -> Estimate:
     if not known.any():
         return Estimate(None, note="There is no pair of ratings.")
     cases = int(known.any(axis=1).sum())
+    if cases < FEWEST_FOR_BOOTSTRAP:
+        note = f"{cases} cases: too few for an interval, which needs {FEWEST_FOR_BOOTSTRAP}."
+        return Estimate(float(better[known].mean()), n=cases, note=note)
     return percentile_interval(float(better[known].mean()), two_way_means(better), cases)
 
 

@@ -20,7 +20,6 @@ from HierSynthLib.reader_study.record.answers import final_answers
 from HierSynthLib.reader_study.record.events import Event, event_body
 from HierSynthLib.reader_study.record.store import SUBMITTED
 from HierSynthLib.reader_study.study import Study
-from HierSynthLib.reader_study.verify import Verification
 
 _Place = tuple[str, int]
 
@@ -51,7 +50,8 @@ def load(folder: Path, key_path: Path, reporter: Reporter | None = None, *, acce
     reporter = reporter or Silent()
     study = Study.read(folder)
     key = Key.of(study, key_path)
-    marked = any(item.purpose == "roi" for item in study.form.items)
+    asked = [item for mode in study.protocol.modes for item in study.form.asked(mode.kind)]
+    marked = any(item.purpose == "roi" for item in asked)
     record = read_closed(
         folder, images=marked, accept_damaged=accept_damaged, reporter=Part(reporter, 0.0, 0.5) if marked else None
     )
@@ -74,7 +74,7 @@ def load(folder: Path, key_path: Path, reporter: Reporter | None = None, *, acce
         readings=tuple(readings),
         expected=dict(Counter(reader for reader, _ in planned_presentations(study))),
         amendments=dict(Counter(row.reader for row in record.answers if row.reason and not row.training)),
-        warnings=tuple(_warnings(state, accept_damaged, Conduct.of(record.events))),
+        warnings=tuple(_warnings(record, accept_damaged)),
         origins={arm.name: arm.origin for arm in arms},
         record=RecordState(state.receipt, state.events, state.whole, marked, tuple(state.notes)),
     )
@@ -173,11 +173,14 @@ def _seconds(record: ClosedRecord) -> Mapping[_Place, list[tuple[float, float]]]
     return found
 
 
-def _warnings(state: Verification, accept_damaged: str, conduct: Conduct) -> Iterator[str]:
+def _warnings(record: ClosedRecord, accept_damaged: str) -> Iterator[str]:
     """What was not as the protocol says, or not as it was written."""
+    state, conduct = record.verification, Conduct.of(record.events)
     if not state.whole:
         yield f"THE RECORD IS NOT WHOLE and was analysed all the same. Reason: {accept_damaged.strip()}"
         yield from state.problems
+    if record.left_out:
+        yield f"Answers and events that make no sense were left out: {record.left_out}."
     if state.accepted:
         yield f"The study was closed although its record was not whole. Reason: {state.accepted}"
         yield from state.accepted_problems

@@ -30,17 +30,16 @@ def comparisons(study: Readings, asked: list[tuple[Question, str]]) -> list[dict
             rows.append(found.to_json() | {"mode": mode, "text": question.text, "primary": question.primary})
     for row, p in zip(rows, adjusted([row["clustered"]["p"] for row in rows]), strict=True):
         row["p_holm"], row["tests"] = p, len(rows)
-    _judge(rows)
+    _judge(rows, declared=any(question.primary for question in study.questions))
     return rows
 
 
-def _judge(rows: list[dict[str, Any]]) -> None:
-    """Put verdicts on the primary items, or on all where none is primary; the others are descriptive.
+def _judge(rows: list[dict[str, Any]], *, declared: bool) -> None:
+    """Put verdicts on the primary items, or on all where the form declares none; the others are descriptive.
 
     A verdict follows from p after Holm's adjustment over all items and arms that get one, so that it cannot contradict
     the p beside it.
     """
-    declared = any(row["primary"] for row in rows)
     judged = [row["non_inferiority"] for row in rows if row["primary"] or not declared]
     for row in rows:
         row["non_inferiority"] |= {"level": LEVEL, "judged": len(judged)}

@@ -22,7 +22,7 @@ _COLUMNS = {
     "position": "place in the reader's order, from 1",
     "presentation": "neutral identifier of what was shown",
     "repeats": "of a hidden duplicate: the presentation that it repeats; such rows are left out of all comparisons",
-    "submitted_at": "time of the last answer, UTC",
+    "submitted_at": "time of the submission, UTC",
     "active_s": "seconds at work on this presentation",
     "idle_s": "seconds without any input on this presentation",
     "item": "identifier of the item, see the rows “item …” of the codebook",

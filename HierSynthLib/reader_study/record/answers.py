@@ -92,5 +92,9 @@ def is_closed(connection: sqlite3.Connection) -> bool:
 
 def _row(row: tuple[Any, ...]) -> AnswerRow:
     fields = list(row)
-    fields[6], fields[10], fields[13] = json.loads(row[6]), bool(row[10]), bool(row[13])
+    try:
+        fields[6] = json.loads(row[6])
+    except (TypeError, ValueError):  # only an alteration can cause it
+        fields[6] = None
+    fields[10], fields[13] = bool(row[10]), bool(row[13])
     return AnswerRow(*fields)

@@ -27,6 +27,13 @@ CLOCK_TOLERANCE_S = 1.0
 Clock = Callable[[], datetime]
 
 
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number)
+
+
 class Event(NamedTuple):
     """One event.
 
@@ -111,8 +118,8 @@ def all_events(connection: sqlite3.Connection) -> Iterator[Event]:
 def event_body(event: Event) -> dict[str, Any]:
     """The body of an event; empty where it is no JSON object, which only an alteration can cause."""
     try:
-        body = json.loads(event.body)
-    except ValueError:
+        body = _DECODER.decode(event.body)
+    except (TypeError, ValueError):
         return {}
     return body if isinstance(body, dict) else {}
 

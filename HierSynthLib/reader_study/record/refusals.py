@@ -88,10 +88,11 @@ class DamagedRecordError(HierSynthError):
         problems: sentences, see `verify.Verification`.
     """
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], *, acceptable: bool = True) -> None:
         more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
+        way_on = ", or go on with --accept-damaged REASON" if acceptable else ""
         super().__init__(
             f"The record is not whole: {problems[0]}{more}",
-            "'hiersynth study verify' lists everything; restore a copy, or go on with --accept-damaged REASON.",
+            f"'hiersynth study verify' lists everything; restore a copy{way_on}.",
         )
         self.problems = list(problems)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from HierSynthLib.errors import InputError
 from HierSynthLib.reader_study.record import store as kinds
+from HierSynthLib.reader_study.record.answers import AnswerRow
 from HierSynthLib.reader_study.record.events import CLOCK_SET_BACK, Event, event_body
 from HierSynthLib.reader_study.study import Slot, Study
 
@@ -13,6 +15,18 @@ _BY_NOBODY = (kinds.CREATED, kinds.MERGED, kinds.RECOVERED, kinds.CLOSED, CLOCK_
 """Kinds of events that no reader causes."""
 
 _AFTER_CLOSING = (kinds.RECOVERED, CLOCK_SET_BACK)
+
+_Fields = Mapping[str, type | tuple[type, ...]]
+
+_FIELDS: Mapping[str, _Fields] = {
+    kinds.SUBMITTED: {"position": int, "active_s": (int, float), "idle_s": (int, float)},
+    kinds.AMENDED: {"training": bool},
+    kinds.OVERRIDDEN: {"session": int, "days": (int, float), "required_days": (int, float), "reason": str},
+}
+"""What an evaluation needs of the body of an event."""
+
+_LEFT: _Fields = {"position": int, "active_s": (int, float), "idle_s": (int, float), "submitted": bool}
+"""The same of what an event says about the position that was left."""
 
 
 def broken_rules(study: Study, events: Sequence[Event]) -> Iterator[str]:
@@ -73,4 +87,49 @@ def _out_of_turn(
         return "amended before submission"
     if not str(body.get("reason", "")).strip():
         return "amended without a reason"
-    return "amended an answer to something else at" if old is not None and answers.get(old) != same else ""
+    known = answers.get(old) if isinstance(old, int) else None
+    return "amended an answer to something else at" if old is not None and known != same else ""
+
+
+def usable_events(study: Study, events: Iterable[Event]) -> Iterator[Event]:
+    """The events that an evaluation can use: all of a record that is whole, and of another one those with sense.
+
+    Left out are readers and submitted positions that the study does not have, second submissions, and bodies without
+    what their kind needs.
+    """
+    submitted: set[tuple[str, int]] = set()
+    for event in events:
+        body = event_body(event)
+        left = body.get(kinds.LEFT)
+        known = not event.reader or event.reader in study.schedules
+        whole = _has(body, _FIELDS.get(event.kind, {})) and (left is None or _has(left, _LEFT))
+        if not known or not whole:
+            continue
+        if event.kind == kinds.SUBMITTED:
+            place = (event.reader, body["position"])
+            if place in submitted or _slot(study, *place) is None:
+                continue
+            submitted.add(place)
+        yield event
+
+
+def usable_answer(study: Study, row: AnswerRow) -> bool:
+    """Whether the study has the place of an answer, asks its item there, and offers its value."""
+    slot = _slot(study, row.reader, row.position)
+    item = next((item for item in study.form.items if item.id == row.item), None)
+    if slot is None or item is None or slot.presentation.mode not in item.modes:
+        return False
+    try:
+        item.check(row.value)
+    except InputError:
+        return False
+    return all(isinstance(seconds, int | float) for seconds in (row.active_s, row.idle_s))
+
+
+def _has(body: object, fields: _Fields) -> bool:
+    return isinstance(body, dict) and all(isinstance(body.get(name), kind) for name, kind in fields.items())
+
+
+def _slot(study: Study, reader: str, position: object) -> Slot | None:
+    slots = study.schedules.get(reader, ())
+    return slots[position - 1] if isinstance(position, int) and 1 <= position <= len(slots) else None

@@ -18,6 +18,7 @@ from HierSynthLib.reader_study.record.events import (
     Event,
     append,
     canonical,
+    event_body,
     head,
     read_anchor,
     write_anchor,
@@ -123,7 +124,7 @@ class Store:
 
     def skipped(self, reader: str) -> set[int]:
         """The positions that a reader has skipped at least once."""
-        return {int(json.loads(event.body)["position"]) for event in self.events_of(reader, SKIPPED)}
+        return {event_body(event).get("position", 0) for event in self.events_of(reader, SKIPPED)}
 
 
 def require_anchored(connection: sqlite3.Connection, folder: Path) -> None:

@@ -73,7 +73,7 @@ def ratings_figure(items: Sequence[Found], arms: Sequence[str], note: str) -> Fi
 
 @plain_text()
 def differences_figure(rows: Sequence[Found], arms: Sequence[str], note: str) -> Figure:
-    """Mean differences with intervals, and the margin of non-inferiority.
+    """Mean differences with intervals, and the margin of non-inferiority where it is judged.
 
     Args:
         rows: an analysis's "comparisons".
@@ -84,7 +84,8 @@ def differences_figure(rows: Sequence[Found], arms: Sequence[str], note: str) ->
     figure, axes = _sheet(f"Difference from {reference}", len(rows), note)
     for place, row in enumerate(rows):
         found, margin = row["difference"], row["non_inferiority"]["margin"]
-        axes.plot([-margin] * 2, [-place - 0.45, -place + 0.45], color="#b3261e", linewidth=2)
+        if row["non_inferiority"]["verdict"] != "descriptive":
+            axes.plot([-margin] * 2, [-place - 0.45, -place + 0.45], color="#b3261e", linewidth=2)
         _whisker(axes, found, -place, colour_of(arms, row["test"]), "o")
         axes.annotate(
             row["non_inferiority"]["verdict"], (1.0, -place), xycoords=("axes fraction", "data"), xytext=(4, 0),

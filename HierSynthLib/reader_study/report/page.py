@@ -122,7 +122,12 @@ def summary_sentences(analysis: Analysis) -> list[str]:
     sentences = [_compared(row) for row in analysis["comparisons"]]
     for question in analysis["preferences"]:
         for arm, found in question["arms"].items():
-            sentences.append(f"Preference: {arm} in {share(found['share'])} of the decided comparisons.")
+            counts = found["counts"]
+            decided = counts["test"] + counts["reference"]
+            sentences.append(
+                f"Preference: {arm} in {share(found['share'])} of the decided comparisons ({decided} of "
+                f"{decided + counts['none']})."
+            )
     for question in analysis["turing"]:
         sentences.append(
             f"Visual Turing test: balanced accuracy {share(question['pooled']['balanced'])} (guessing: 50 %)."
@@ -143,13 +148,14 @@ def summary_sentences(analysis: Analysis) -> list[str]:
 
 
 def _compared(row: Mapping[str, Any]) -> str:
-    arms, found = f"{row['text']}, {row['test']} against {row['reference']}", row["non_inferiority"]
+    text = f"{row['text']} (primary)" if row["primary"] else row["text"]
+    arms, found = f"{text}, {row['test']} against {row['reference']}", row["non_inferiority"]
     turned = "" if row["higher_is_better"] else ", turned so that positive is better"
     difference = f"mean difference {estimate(row['difference'])}{turned}"
     if found["verdict"] == "not known":
-        return f"{arms}: {difference}. {row['difference']['note']}"
+        return f"{arms}: no verdict; {difference}. {row['difference']['note']}"
     if found["verdict"] == "descriptive":
-        return f"{arms}: {difference} (no primary end point, so no verdict)."
+        return f"{arms}: {difference} (descriptive: not a primary end point)."
     p = found["p_inferior_holm"] if found["verdict"] == "inferior" else found["p_holm"]
     adjusted = f", Holm over {found['judged']} comparisons" if found["judged"] > 1 else ""
     return (
@@ -163,7 +169,8 @@ def _facts(analysis: Analysis) -> str:
     arms = ", ".join(f"{arm} (reference)" if arm == study["reference"] else arm for arm in study["arms"])
     readers = f"{len(study['readers'])} {'simulated ' if study['simulated_readers'] else ''}reader"
     simulated = study["simulated_cases"]
-    cases = f"{study['cases']} cases" + (f" ({simulated} of them simulated)" if simulated else "")
+    some = "all" if simulated == study["cases"] else f"{simulated} of them"
+    cases = f"{study['cases']} cases" + (f" ({some} simulated)" if simulated else "")
     return (
         f"Study {study['identifier']}. {readers}{'' if len(study['readers']) == 1 else 's'}, {cases}, arms: {arms}; "
         f"modes: {', '.join(MODE_WORDS[mode] for mode in study['modes'])}. {moment(analysis['created'])}. In "

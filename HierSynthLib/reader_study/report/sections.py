@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from HierSynthLib.fidelity.measures.definitions import ABSENT
 from HierSynthLib.fidelity.report import html
 from HierSynthLib.reader_study.analysis.readings import MODE_WORDS
 from HierSynthLib.reader_study.report.words import (
@@ -76,20 +77,28 @@ def ratings_section(analysis: Analysis, pictures: Sequence[str]) -> list[str]:
         note = (
             "A difference is test − reference, turned so that positive is better. Its interval takes readers and cases "
             "as random (two-way model, Satterthwaite); the bootstrap beside it resamples both; neither is adjusted. "
-            f"The verdict follows from p after Holm's adjustment over {rows[0]['non_inferiority']['judged']} judged "
-            "comparisons: non-inferior if the one-sided p of the margin is at most 0.025, inferior if that of the "
-            f"opposite is. {_which_are_judged(rows)} The ordinal test is the Wilcoxon signed rank over all readers and "
-            "cases with the signs of a case flipped together; it speaks of other cases, not of other readers; its p is "
-            "adjusted over this table."
+            f"The verdict follows from {_judged_p(rows[0]['non_inferiority']['judged'])}: non-inferior if it is at "
+            f"most 0.025, inferior if that of the opposite is. {_which_are_judged(rows)} The ordinal test is the "
+            "Wilcoxon signed rank over all readers and cases with the signs of a case flipped together; it speaks of "
+            "other cases, not of other readers; its p is adjusted over this table."
         )
         parts.append(html.paragraph(note, "note"))
     return parts
 
 
+def _judged_p(judged: int) -> str:
+    adjusted = f", after Holm's adjustment over {judged} judged comparisons" if judged > 1 else ""
+    return f"the one-sided p of the margin{adjusted}"
+
+
 def _which_are_judged(rows: Sequence[Found]) -> str:
-    if any(row["primary"] for row in rows):
+    if any(row["primary"] or _descriptive(row) for row in rows):
         return "Only the primary end points of the form get a verdict; the others are descriptive."
     return "The form declares no primary end point, so every item gets a verdict."
+
+
+def _descriptive(row: Found) -> bool:
+    return bool(row["non_inferiority"]["verdict"] == "descriptive")
 
 
 def _distributions(items: Sequence[Found]) -> str:
@@ -122,7 +131,7 @@ def _comparison_table(rows: Sequence[Found]) -> str:
             " / ".join(number(mean) for mean in row["means"]),
             estimate(row["difference"], below=True),
             estimate(row["bootstrap"], below=True),
-            f"{number(-row['non_inferiority']['margin'], 2)}",
+            ABSENT if _descriptive(row) else f"{number(-row['non_inferiority']['margin'], 2)}",
             row["non_inferiority"]["verdict"],
             p_value(row["non_inferiority"]["p_holm"]),
             number(row["clustered"]["effect"]),
@@ -165,36 +174,52 @@ def agreement_section(analysis: Analysis, pictures: Sequence[str]) -> list[str]:
             [item["text"], arm, *(coefficient(name, found["coefficients"][name]) for name in names), found["note"]]
             for item in items
             for arm, found in item["agreement"].items()
+            if _any_known(found["coefficients"].values())
         ]
-        parts.append(
-            _table(["Item", "Arm", *(NAMES[name] for name in names), "Note"], rows, text_columns=2, notes=True)
-        )
+        headings = ["Item", "Arm", *(NAMES[name] for name in names), "Note"]
+        parts += [_table(headings, rows, text_columns=2, notes=True)] if rows else []
+    every = [found["coefficients"] for item in analysis["items"] for found in item["agreement"].values()]
+    if not any(_any_known(coefficients.values()) for coefficients in every):
+        parts.append(html.paragraph("No coefficient can be calculated with these readings."))
     notes = _why_missing(analysis["items"])
-    parts += [html.details("Why some coefficients or intervals are missing", html.bullets(notes))] if notes else []
-    return [*parts, html.details("Kappa of every pair of readers", _pairs(analysis["items"]))]
+    parts += [html.details("Why coefficients or intervals are missing", html.bullets(notes))] if notes else []
+    return [*parts, *_pairs(analysis["items"])]
+
+
+def _any_known(estimates: Iterable[Found]) -> bool:
+    return any(each["value"] is not None for each in estimates)
 
 
 def _why_missing(items: Sequence[Found]) -> list[str]:
-    """One sentence per item, arm and reason, with the coefficients that it holds for."""
-    reasons: dict[tuple[str, str, str], list[str]] = {}
+    """For each reason the coefficients that it holds for, and the items with their arms."""
+    reasons: dict[tuple[str, ...], dict[str, list[str]]] = {}
     for item in items:
         for arm, found in item["agreement"].items():
+            by_note: dict[str, list[str]] = {}
             for name, estimated in found["coefficients"].items():
                 if estimated["note"]:
-                    reasons.setdefault((item["text"], arm, estimated["note"]), []).append(heading(name))
-    return [f"{text}, {arm} ({', '.join(names)}): {note}" for (text, arm, note), names in reasons.items()]
+                    by_note.setdefault(estimated["note"], []).append(heading(name))
+            for note, names in by_note.items():
+                reasons.setdefault((note, *names), {}).setdefault(item["text"], []).append(arm)
+    return [
+        f"{', '.join(names)}: {note} Items: "
+        + "; ".join(f"{text} ({', '.join(arms)})" for text, arms in places.items())
+        for (note, *names), places in reasons.items()
+    ]
 
 
-def _pairs(items: Sequence[Found]) -> str:
+def _pairs(items: Sequence[Found]) -> list[str]:
+    kinds = ("identity", "linear", "quadratic")
     lines = [
         [item["text"], arm, f"{pair['first']} – {pair['second']}"]
-        + [estimate(pair[kind]) if kind in pair else "–" for kind in ("identity", "linear", "quadratic")]
+        + [estimate(pair[kind]) if kind in pair else "–" for kind in kinds]
         for item in items
         for arm, found in item["agreement"].items()
         for pair in found["pairs"]
+        if _any_known(pair[kind] for kind in kinds if kind in pair)
     ]
     headings = ["Item", "Arm", "Readers", "Kappa, unweighted", "Kappa, linear", "Kappa, quadratic"]
-    return _table(headings, lines, text_columns=3)
+    return [html.details("Kappa of every pair of readers", _table(headings, lines, text_columns=3))] if lines else []
 
 
 def repeats_section(analysis: Analysis) -> list[str]:

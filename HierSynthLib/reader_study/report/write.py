@@ -74,9 +74,11 @@ def _figures(analysis: Mapping[str, Any]) -> Iterator[tuple[str, str, Figure, st
     ordinal = [item for item in analysis["items"] if item["kind"] == "ordinal"]
     if ordinal:
         caption = "Share of each rating; the middle category is centred."
+        if not all(item["higher_is_better"] for item in ordinal):
+            caption += " Colours follow the number: where less is better, the left end is the better one."
         yield "ratings", "ratings", draw.ratings_figure(ordinal, arms, note), caption
     if analysis["comparisons"]:
-        caption = "Mean difference with 95 % interval, readers and cases random; red: margin of non-inferiority."
+        caption = "Mean difference with 95 % interval, readers and cases random; red: margin, where it is judged."
         yield "ratings", "differences", draw.differences_figure(analysis["comparisons"], arms, note), caption
     yield from _agreement_figures(analysis, ordinal, arms, note)
     for question in analysis["preferences"]:
