@@ -25,6 +25,8 @@ from HierSynthLib.volume import Volume, write_volume
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 
+SEED = 2**60 + 7
+
 FORM = {
     "id": "small",
     "title": "Small form",
@@ -47,11 +49,11 @@ def plan(**changes: Any) -> dict[str, Any]:
         "title": "Small study",
         "arms": [
             {"name": "gadolinium", "source": "CBV_acquired", "reference": True},
-            {"name": "zebrafish", "source": "made/map.nii.gz"},
+            {"name": "zebrafish", "source": "made/map.nii.gz", "origin": "synthetic"},
         ],
         "modes": [{"kind": "single", "sources": ["T1"]}],
         "readers": ["R1", "R2"],
-        "seed": 7,
+        "seed": SEED,
     } | changes
 
 

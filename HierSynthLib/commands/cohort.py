@@ -46,35 +46,6 @@ class CohortOrder:
     per_case_reports: bool = False
 
 
-def find_cases(folder: Path) -> list[Path] | None:
-    """The case folders inside a folder; None where the folder is a case itself.
-
-    Folders with a case.json come first; where there are none, folders whose files have telling names count.
-
-    Raises:
-        InputError: it is no folder, or neither a case nor a folder of cases.
-    """
-    from HierSynthLib.case import Case
-    from HierSynthLib.case.folder import FILE_NAME
-
-    if not folder.is_dir() or (folder / FILE_NAME).exists():
-        return None
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    described = [path for path in inside if (path / FILE_NAME).exists()]
-    if described:
-        return described
-    try:
-        Case.discover(folder)
-    except InputError as error:
-        telling = [path for path in inside if _is_case(path)]
-        if not telling:
-            raise InputError(
-                f"{folder} is neither a case nor a folder of cases.", "A case has a case.json, or files named T1 …"
-            ) from error
-        return telling
-    return None
-
-
 def resolve_pattern(pattern: str, folder: Path, identifier: str) -> Path:
     """The file that a pattern means for one case.
 
@@ -219,13 +190,3 @@ def _write_case(measured: Measured, out: Path, title: str) -> None:
     folder = next(out / CASES / each for each in chain([name], numbered) if not (out / CASES / each).exists())
     with Display(title) as display:
         write_case(folder, measured.record, measured.subject, measured.regions, measured.placements, display)
-
-
-def _is_case(folder: Path) -> bool:
-    from HierSynthLib.case import Case
-
-    try:
-        Case.discover(folder)
-    except InputError:
-        return False
-    return True

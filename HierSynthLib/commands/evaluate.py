@@ -224,7 +224,7 @@ def _require_training() -> None:
 
 def _folders(folders: list[Path]) -> Chosen:
     """The cases that are named, and those that cannot be read."""
-    from HierSynthLib.commands.cohort import find_cases
+    from HierSynthLib.case.finding import find_cases
     from Training.evaluation.cases import Chosen, open_folders
 
     missing = [folder for folder in folders if not folder.exists()]

@@ -79,7 +79,8 @@ def fidelity(
 
     With a folder of case folders, every patient is measured and the report is about all of them.
     """
-    from HierSynthLib.commands.cohort import CohortOrder, find_cases, measure_cohort
+    from HierSynthLib.case.finding import find_cases
+    from HierSynthLib.commands.cohort import CohortOrder, measure_cohort
     from HierSynthLib.fidelity.report.subject import parse_names
 
     named = parse_names(synthetic)

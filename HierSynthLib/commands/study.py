@@ -13,7 +13,6 @@ from HierSynthLib.commands.options import Debug, Json
 from HierSynthLib.commands.results import print_result, require_free
 from HierSynthLib.commands.terminal import Display
 from HierSynthLib.errors import HierSynthError, InputError
-from HierSynthLib.folders import resources_folder
 
 if TYPE_CHECKING:
     from HierSynthLib.reader_study.form import Item
@@ -21,12 +20,13 @@ if TYPE_CHECKING:
 
 study = typer.Typer(no_args_is_help=True, help="Blinded reader studies: make, read, check, close and evaluate them.")
 
-DEFAULT_FORM = "default-form.yaml"
-
 Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")]
 Reader = Annotated[str, typer.Option(metavar="CODE", help="Code of the reader, such as R1.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it is logged.")]
 KeyFile = Annotated[Path, typer.Option("--key", metavar="FILE", help="Key of the study.")]
+AcceptDamaged = Annotated[
+    str, typer.Option(metavar="REASON", help="Go on although the record is not whole; the report says so.")
+]
 
 
 @study.command("create")
@@ -43,27 +43,19 @@ def create_command(
     debug: Debug = False,
 ) -> None:
     """Make the folder of a study from cases, a protocol and a form; the key is written beside it."""
-    from HierSynthLib.commands.cohort import find_cases
-    from HierSynthLib.reader_study.create import create_study, read_cases, read_definition, read_truth
-    from HierSynthLib.reader_study.form import Form
-    from HierSynthLib.reader_study.protocol import Protocol
+    from HierSynthLib.reader_study.from_files import StudyFiles, create_from_files
 
-    plan = Protocol.parse(read_definition(protocol), str(protocol))
-    form = form or resources_folder() / "StudyForms" / DEFAULT_FORM
-    questions = Form.parse(read_definition(form), str(form))
-    facts = read_truth(truth) if truth else {}
-    known = read_cases([each for folder in cases for each in (find_cases(folder) or [folder])])
     require_free(out)
-    key_file = key or out.absolute().with_name(f"{out.absolute().name}-key.json")
+    files = StudyFiles(cases, protocol, out, form, key, truth)
     with Display("study") as display:
-        made = create_study(plan, questions, known, out, key_file, display, truth=facts)
+        made, number = create_from_files(files, display)
     numbers = {reader: len(made.slots(reader)) for reader in made.readers}
     print_result(
-        {"study": str(out), "key": str(key_file), "cases": len(known), "presentations": numbers},
+        {"study": str(out), "key": str(files.key_file), "cases": number, "presentations": numbers},
         [
             f"study  {out}",
-            f"key    {key_file}",
-            f"{len(known)} cases, {len(numbers)} readers, {max(numbers.values())} presentations each.",
+            f"key    {files.key_file}",
+            f"{number} cases (training included), {len(numbers)} readers, {max(numbers.values())} presentations each.",
             "Give readers the study, never the key: it says which map is which.",
         ],
         json=json,
@@ -117,14 +109,18 @@ def amend_command(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Change an answer of what the reader submitted last; the old answer stays in the record."""
+    """Change an answer of what the reader submitted last, also at the end of a session; the old one stays."""
+    from HierSynthLib.reader_study.administration import last_session
     from HierSynthLib.reader_study.record.session import sign_in
 
     name, text = _assignment(item)
-    with sign_in(folder, reader, attach=True) as session:
+    with sign_in(folder, reader, session=last_session(folder, reader), attach=True) as session:
         slot = session.back()
         session.amend(name, _value(session.study.form.item(name), text), reason)
-    print_result({"position": slot.position, "item": name}, [f"Position {slot.position}: {name} amended."], json=json)
+        finished = session.progress.done == session.progress.total
+        receipt = session.sign_out() if finished else ""
+    lines = [f"Position {slot.position}: {name} amended.", *([f"receipt {receipt}"] if receipt else [])]
+    print_result({"position": slot.position, "item": name, "receipt": receipt}, lines, json=json)
 
 
 @study.command("skip")
@@ -147,6 +143,16 @@ def sign_out_command(folder: Folder, reader: Reader, json: Json = False, debug: 
     print_result({"receipt": receipt}, [f"receipt {receipt}"], json=json)
 
 
+@study.command("rehearse")
+def rehearse_command(folder: Folder, json: Json = False, debug: Debug = False) -> None:
+    """Have a program read everything, with answers by chance, to try a study out; only with simulated readers."""
+    from HierSynthLib.reader_study.rehearsal import rehearse
+
+    with Display("rehearsal") as display:
+        receipts = rehearse(folder, display)
+    print_result({"receipts": receipts}, [f"{reader}  receipt {text}" for reader, text in receipts.items()], json=json)
+
+
 @study.command("status")
 def status_command(folder: Folder, json: Json = False, debug: Debug = False) -> None:
     """Show how far each reader is; no answers."""
@@ -166,7 +172,9 @@ def status_command(folder: Folder, json: Json = False, debug: Debug = False) -> 
 @study.command("verify")
 def verify_command(
     folder: Folder,
-    receipt: Annotated[list[str] | None, typer.Option(metavar="N:HASH", help="Receipt of a reader; repeat it.")] = None,
+    receipt: Annotated[
+        list[str] | None, typer.Option(metavar="N:HASH", help="Receipt of a reader; give all that were kept.")
+    ] = None,
     images: Annotated[bool, typer.Option("--images/--no-images", help="Read every image, too.")] = True,
     json: Json = False,
     debug: Debug = False,
@@ -202,9 +210,7 @@ def verify_command(
 @study.command("merge")
 def merge_command(
     folder: Folder,
-    others: Annotated[
-        list[Path], typer.Argument(metavar="OTHER…", help="Folders of the same study, or their records.")
-    ],
+    others: Annotated[list[Path], typer.Argument(metavar="OTHER…", help="Other copies of the same study.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="New folder for the merged study.")],
     take: Annotated[
         list[str] | None, typer.Option(metavar="CODE=NUMBER", help="Where a reader differs: take from the Nth folder.")
@@ -228,14 +234,17 @@ def merge_command(
 def close_command(
     folder: Folder,
     incomplete: Annotated[str, typer.Option(metavar="REASON", help="Close it although something is not read.")] = "",
+    accept_damaged: AcceptDamaged = "",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """End a study: nothing can be added afterwards, and it can be unblinded."""
+    """Verify a study and end it: nothing can be added afterwards, and it can be unblinded."""
     from HierSynthLib.reader_study.administration import close_study
 
-    receipt = close_study(folder, incomplete=incomplete)
-    print_result({"closed": True, "receipt": receipt}, [f"{folder} is closed.", f"receipt {receipt}"], json=json)
+    with Display("close") as display:
+        receipt = close_study(folder, incomplete=incomplete, accept_damaged=accept_damaged, reporter=display)
+    state = f"{folder} is closed, although it is not whole." if accept_damaged else f"{folder} is whole and closed."
+    print_result({"closed": True, "receipt": receipt}, [state, f"receipt {receipt}"], json=json)
 
 
 @study.command("recover")
@@ -252,6 +261,7 @@ def analyse_command(
     folder: Folder,
     key: KeyFile,
     out: Annotated[Path, typer.Option(metavar="DIR", help="New folder for report, table and figures.")],
+    accept_damaged: AcceptDamaged = "",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -260,7 +270,7 @@ def analyse_command(
 
     require_free(out)
     with Display("analysis") as display:
-        result = analyse_study(folder, key, out, display)
+        result = analyse_study(folder, key, out, display, accept_damaged=accept_damaged)
     print_result(
         result,
         [*result["sentences"], "", f"report   {result['report']}", f"numbers  {result['json']}", *result["statements"]],
@@ -275,13 +285,9 @@ def methods_command(
     debug: Debug = False,
 ) -> None:
     """Print a paragraph for the methods section of a paper."""
-    from HierSynthLib.reader_study.key import Key
-    from HierSynthLib.reader_study.methods import methods_paragraph
-    from HierSynthLib.reader_study.study import Study
+    from HierSynthLib.reader_study.methods import methods_of
 
-    known = Key.read(key) if key else None
-    cases = len(set(known.truth) - set(known.protocol.training_cases)) if known else None
-    print(methods_paragraph(Study.read(folder), known.protocol if known else None, cases))
+    print(methods_of(folder, key))
 
 
 @study.command("export")
@@ -292,6 +298,7 @@ def export_command(
     formats: Annotated[
         str, typer.Option("--formats", metavar="long,imrmc,…", help="Which ones.")
     ] = "long,imrmc,mrmcaov,redcap",
+    accept_damaged: AcceptDamaged = "",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -300,7 +307,8 @@ def export_command(
 
     require_free(out)
     with Display("export") as display:
-        files = export_study(folder, key, out, [name.strip() for name in formats.split(",") if name.strip()], display)
+        chosen = [name.strip() for name in formats.split(",") if name.strip()]
+        files = export_study(folder, key, out, chosen, display, accept_damaged=accept_damaged)
     print_result({"files": [str(path) for path in files]}, [str(path) for path in files], json=json)
 
 

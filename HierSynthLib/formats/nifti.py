@@ -72,13 +72,7 @@ def read(path: Path) -> Image:
     if data[:2] == b"\x1f\x8b":
         data = decompress_gzip(data, path)
     header, order = _header(data, path)
-    code = int(header["datatype"])
-    if code not in _DATATYPES:
-        raise InputError(f"{path} holds colours or complex numbers, not one real value per voxel.", EXPORT_AGAIN)
-    dtype = np.dtype(_DATATYPES[code]).newbyteorder(order)
-    offset = int(header["vox_offset"]) if np.isfinite(header["vox_offset"]) else -1
-    if offset < header.dtype.itemsize:
-        raise InputError(f"{path} has a damaged NIfTI header: the place of the voxel data is invalid.", EXPORT_AGAIN)
+    dtype, offset = _layout(header, order, path)
     array = array_from(memoryview(data)[offset:], dtype, _shape(header, path), path)
     return _scaled(array, float(header["scl_slope"]), float(header["scl_inter"])), _affine(header, path)
 
@@ -115,6 +109,43 @@ def read_shape(path: Path) -> tuple[int, ...]:
         InputError: missing, truncated, damaged or no NIfTI file.
     """
     return _shape(_header_alone(path), path)
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """What the first bytes of a NIfTI file say.
+
+    Attributes:
+        shape: number of voxels along each axis; the first index varies fastest in the file.
+        dtype: type of the values, with their byte order.
+        affine: (4, 4), voxel index → RAS mm.
+        offset: bytes before the first value.
+        scaled: whether the header scales the values.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    affine: NDArray[np.float64]
+    offset: int
+    scaled: bool
+
+
+def read_header(path: Path) -> Header:
+    """The header of a NIfTI file that is not compressed; no voxel is read.
+
+    Raises:
+        InputError: missing, truncated, damaged, compressed or no NIfTI file; no orientation, or a sheared or singular
+            one.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_NIFTI2.itemsize)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the file and its permissions.") from error
+    header, order = _header(data, path)
+    dtype, offset = _layout(header, order, path)
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    return Header(_shape(header, path), dtype, _affine(header, path), offset, not _is_plain(slope, intercept))
 
 
 def write(
@@ -170,6 +201,17 @@ def _header(data: bytes, path: Path) -> tuple[np.void, _Order]:
     raise InputError(f"{path} is not a NIfTI file, although its name says so.", EXPORT_AGAIN)
 
 
+def _layout(header: np.void, order: _Order, path: Path) -> tuple[np.dtype[Any], int]:
+    """Type of the values, and the bytes before the first."""
+    code = int(header["datatype"])
+    if code not in _DATATYPES:
+        raise InputError(f"{path} holds colours or complex numbers, not one real value per voxel.", EXPORT_AGAIN)
+    offset = int(header["vox_offset"]) if np.isfinite(header["vox_offset"]) else -1
+    if offset < header.dtype.itemsize:
+        raise InputError(f"{path} has a damaged NIfTI header: the place of the voxel data is invalid.", EXPORT_AGAIN)
+    return np.dtype(_DATATYPES[code]).newbyteorder(order), offset
+
+
 def _shape(header: np.void, path: Path) -> tuple[int, ...]:
     """Two to four dimensions; a vector in the fifth one becomes the frames, dimensions of one voxel at the end go."""
     count = int(header["dim"][0])
@@ -183,11 +225,16 @@ def _shape(header: np.void, path: Path) -> tuple[int, ...]:
 
 
 def _scaled(array: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]:
-    if slope == 0 or not np.isfinite((slope, intercept)).all() or (slope, intercept) == (1, 0):
+    if _is_plain(slope, intercept):
         return array
     small = array.dtype.itemsize <= 2 or array.dtype == np.float32
     scaled: NDArray[Any] = (array * np.float64(slope) + intercept).astype(np.float32 if small else np.float64)
     return scaled
+
+
+def _is_plain(slope: float, intercept: float) -> bool:
+    """Whether the values in the file are those that are meant."""
+    return slope == 0 or not bool(np.isfinite((slope, intercept)).all()) or (slope, intercept) == (1, 0)
 
 
 def _affine(header: np.void, path: Path) -> NDArray[np.float64]:

@@ -7,12 +7,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from HierSynthLib.errors import InputError
+from HierSynthLib.progress import Reporter
 from HierSynthLib.reader_study.record import store as kinds
 from HierSynthLib.reader_study.record.answers import is_closed
 from HierSynthLib.reader_study.record.database import open_record, writing
-from HierSynthLib.reader_study.record.events import Clock, append, head, read_anchor, utc_now, write_anchor
+from HierSynthLib.reader_study.record.events import (
+    Clock,
+    append,
+    event_body,
+    head,
+    read_anchor,
+    utc_now,
+    write_anchor,
+)
+from HierSynthLib.reader_study.record.refusals import StudyClosedError
 from HierSynthLib.reader_study.record.store import Store, require_anchored
 from HierSynthLib.reader_study.study import Study
+from HierSynthLib.reader_study.verify import require_whole
 
 
 class ReaderStatus(NamedTuple):
@@ -23,6 +34,7 @@ class ReaderStatus(NamedTuple):
         session: of the next presentation; 0 when everything is read.
         done, total: presentations.
         skipped: positions that were put off and are still open.
+        last_session: that of the last submission, which can be looked back at; 0 for none.
         last_at: time of the last event, or "".
     """
 
@@ -31,6 +43,7 @@ class ReaderStatus(NamedTuple):
     done: int
     total: int
     skipped: int
+    last_session: int
     last_at: str
 
 
@@ -50,24 +63,40 @@ def study_status(folder: Path) -> dict[str, Any]:
         return {"study": study.id, "title": study.title, "closed": is_closed(connection), "readers": readers}
 
 
-def close_study(folder: Path, *, incomplete: str = "", clock: Clock = utc_now) -> str:
-    """End a study: nothing can be added afterwards, and it can be unblinded.
+def last_session(folder: Path, reader: str) -> int:
+    """The session that a reader submitted something in last; 0 for none, or for an unknown reader."""
+    return next((each["last_session"] for each in study_status(folder)["readers"] if each["reader"] == reader), 0)
+
+
+def close_study(
+    folder: Path,
+    *,
+    incomplete: str = "",
+    accept_damaged: str = "",
+    clock: Clock = utc_now,
+    reporter: Reporter | None = None,
+) -> str:
+    """Verify a study with its images and end it: nothing can be added afterwards, and it can be unblinded.
 
     Args:
         folder: of the study.
         incomplete: reason for closing it although something is not read.
+        accept_damaged: reason for closing it although it is not whole; it is recorded with what was found.
         clock: tells the time with its zone.
+        reporter: told while the images are read.
 
     Returns:
         The receipt of the last event.
 
     Raises:
-        InputError: something is not read and there is no reason, it is closed already, or the record is not whole.
+        InputError: something is not read and there is no reason, or it is closed already.
+        DamagedRecordError: record, study.json or images are not whole, and there is no reason.
     """
     study = Study.read(folder)
     with open_record(folder) as connection:
         store = Store(connection, study, clock)
-        store.require_fitting()
+        if is_closed(connection):
+            raise StudyClosedError
         states = [_reader_status(store, reader) for reader in study.readers]
         still = [f"{each.reader} ({each.total - each.done})" for each in states if each.done < each.total]
         if still and not incomplete.strip():
@@ -75,13 +104,19 @@ def close_study(folder: Path, *, incomplete: str = "", clock: Clock = utc_now) -
                 f"Not everything is read: {', '.join(still)}.",
                 "Wait, or close it all the same with --incomplete REASON.",
             )
-        body = {"incomplete": incomplete.strip() if still else "", "open": {e.reader: e.total - e.done for e in states}}
+        found = require_whole(folder, accept_damaged=accept_damaged, images=True, reporter=reporter)
+        body: dict[str, Any] = {
+            "incomplete": incomplete.strip() if still else "",
+            "open": {each.reader: each.total - each.done for each in states},
+        }
+        if not found.whole:
+            body[kinds.ACCEPTED] = {"reason": accept_damaged.strip(), "problems": found.problems}
         event = store.append("", kinds.CLOSED, body)
     return f"{event.seq}:{event.hash}"
 
 
 def recover_record(folder: Path, reason: str, *, clock: Clock = utc_now) -> str:
-    """Go on with a record whose end was lost with the power, and note the loss in it.
+    """Go on with a record whose end or anchor was lost with the power, and note the loss in it.
 
     Returns:
         A sentence on what was lost.
@@ -103,7 +138,7 @@ def recover_record(folder: Path, reason: str, *, clock: Clock = utc_now) -> str:
         with writing(connection):
             event = append(connection, "", kinds.RECOVERED, body, clock())
         write_anchor(folder, event, durable=True)
-    return f"Events {lost[0]} to {lost[1]} are lost." if lost else "The damaged anchor was renewed."
+    return f"Events {lost[0]} to {lost[1]} are lost." if lost else "The anchor was renewed."
 
 
 def _fits(connection: sqlite3.Connection, folder: Path) -> bool:
@@ -119,8 +154,10 @@ def _lost(folder: Path, last: int) -> list[int]:
     try:
         noted = read_anchor(folder)
     except InputError:
+        noted = None
+    if noted is None:
         return []
-    if noted is None or noted[0] <= last:
+    if noted[0] <= last:
         raise InputError("Events were changed, not lost.", "Restore a copy of record.sqlite.")
     return [last + 1, noted[0]]
 
@@ -128,8 +165,16 @@ def _lost(folder: Path, last: int) -> list[int]:
 def _reader_status(store: Store, reader: str) -> ReaderStatus:
     slots, submitted = store.study.slots(reader), store.submitted(reader)
     still = [slot for slot in slots if slot.position not in submitted]
-    skipped = store.skipped(reader) - submitted
+    skipped = store.skipped(reader) & {slot.position for slot in still}
     fresh = [slot for slot in still if slot.position not in skipped] or still
     row = store.connection.execute("SELECT MAX(at) FROM events WHERE reader = ?", (reader,)).fetchone()
     session = fresh[0].session if fresh else 0
-    return ReaderStatus(reader, session, len(submitted), len(slots), len(skipped), row[0] or "")
+    return ReaderStatus(
+        reader, session, len(submitted), len(slots), len(skipped), _last_session(store, reader), row[0] or ""
+    )
+
+
+def _last_session(store: Store, reader: str) -> int:
+    positions = {slot.position: slot.session for slot in store.study.slots(reader)}
+    last = store.last_of(reader, kinds.SUBMITTED)
+    return 0 if last is None else positions.get(event_body(last).get("position", 0), 0)

@@ -9,8 +9,8 @@ from HierSynthLib.reader_study.protocol import Protocol
 from HierSynthLib.reader_study.schedule import Showing, digest
 from HierSynthLib.reader_study.study import Presentation
 
-_ID_LETTERS = 12
-"""Hexadecimal digits of an identifier: two of 10⁴ images are the same with a probability of 2·10⁻⁷."""
+_ID_LETTERS = 16
+"""Hexadecimal digits of an identifier: two of 10⁶ images are the same with a probability of 3·10⁻⁸."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,11 @@ class Blinded:
 def blind(
     protocol: Protocol, schedule: Mapping[str, Sequence[Showing]], sources: Mapping[str, Sequence[str]]
 ) -> Blinded:
-    """Give every map, source and presentation an identifier that follows from the seed, and from nothing visible.
+    """Give everything that is shown identifiers that follow from the seed, and from nothing visible.
 
-    A hidden duplicate has image identifiers of its own.
+    Nothing keeps its identifier: the same map, or the same source beside it, has another one in each mode, for each
+    partner, for each repetition and, where images are not shared, for each reader. So no two presentations of a reader
+    can be linked by their names, and hence neither arms nor hidden duplicates be found.
 
     Args:
         protocol: with seed.
@@ -49,34 +51,29 @@ def blind(
     presentations: dict[str, Presentation] = {}
     duplicates: dict[str, str] = {}
 
-    def present(showing: Showing) -> str:
-        images = tuple(_image(protocol, showing, arm) for arm in showing.arms)
-        maps.update(zip(images, ((showing.case, arm) for arm in showing.arms), strict=True))
-        beside = {role: role for role in protocol.mode(showing.mode).sources if role in sources[showing.case]}
-        beside = {role: _short(protocol, "source", showing.case, role) for role in beside}
-        shown.update({image: (showing.case, role) for role, image in beside.items()})
-        identifier = _presentation(protocol, showing)
+    def present(reader: str, showing: Showing) -> str:
+        images = {_short(protocol, "image", reader, showing, arm): arm for arm in showing.arms}
+        maps.update((image, (showing.case, arm)) for image, arm in images.items())
+        roles = [role for role in protocol.mode(showing.mode).sources if role in sources[showing.case]]
+        beside = {role: _short(protocol, "source", reader, showing, role) for role in roles}
+        shown.update((image, (showing.case, role)) for role, image in beside.items())
+        identifier = _short(protocol, "presentation", reader, showing)
         labels = showing.arms if showing.mode == "unblinded" else ()
-        presentations[identifier] = Presentation(identifier, showing.mode, images, beside, labels)
+        presentations[identifier] = Presentation(identifier, showing.mode, tuple(images), beside, labels)
         if showing.duplicate:
-            duplicates[identifier] = _presentation(protocol, showing._replace(duplicate=False, arms=showing.arms[::-1]))
+            original = showing._replace(duplicate=False, arms=showing.arms[::-1])
+            duplicates[identifier] = _short(protocol, "presentation", reader, original)
         return identifier
 
     schedules = {
-        reader: [(showing.session, present(showing), showing.training) for showing in showings]
+        reader: [(showing.session, present(reader, showing), showing.training) for showing in showings]
         for reader, showings in schedule.items()
     }
     return Blinded(tuple(presentations.values()), schedules, maps, shown, duplicates)
 
 
-def _image(protocol: Protocol, showing: Showing, arm: str) -> str:
-    return _short(protocol, "image", showing.case, arm, "again" if showing.duplicate else "")
-
-
-def _presentation(protocol: Protocol, showing: Showing) -> str:
+def _short(protocol: Protocol, what: str, reader: str, showing: Showing, *words: str) -> str:
+    own = "" if protocol.shared_images else reader
     again = "again" if showing.duplicate else ""
-    return _short(protocol, "presentation", showing.mode, showing.case, again, *showing.arms)
-
-
-def _short(protocol: Protocol, *words: str) -> str:
-    return digest(protocol.seed, *words)[:_ID_LETTERS]
+    text = digest(protocol.seed, what, own, showing.mode, showing.case, again, *showing.arms, "", *words)
+    return text[:_ID_LETTERS]

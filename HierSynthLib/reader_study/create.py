@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import secrets
+import shutil
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -16,17 +18,20 @@ from HierSynthLib.errors import InputError, OutputError
 from HierSynthLib.files import atomic_folder, write_text_atomically
 from HierSynthLib.progress import Part, Reporter
 from HierSynthLib.reader_study.blinding import Blinded, blind
+from HierSynthLib.reader_study.checksums import image_checksum
 from HierSynthLib.reader_study.form import Form
 from HierSynthLib.reader_study.images import arm_file, equalise, place_case, write_image
 from HierSynthLib.reader_study.key import Key
 from HierSynthLib.reader_study.protocol import Protocol
 from HierSynthLib.reader_study.record.events import Clock, utc_now
 from HierSynthLib.reader_study.record.store import create_record
-from HierSynthLib.reader_study.schedule import make_schedule
+from HierSynthLib.reader_study.schedule import make_schedule, repeats
 from HierSynthLib.reader_study.study import IMAGES, STUDY_FILE, Study, study_json
-from HierSynthLib.reader_study.verify import image_checksum
 
 _SEED_BITS = 62
+_LEAST_SEED = 2**48
+"""Smaller seeds, such as a date, can be found by trying them all: the identifiers follow from the seed."""
+
 _REVEALING = (Role.CBV_ACQUIRED, Role.CBV_TRUE, Role.DSC)
 
 
@@ -89,7 +94,7 @@ def read_truth(path: Path) -> dict[str, dict[str, Any]]:
     """The truth of a CSV file with the column "case" and one column per fact.
 
     Raises:
-        InputError: it cannot be read or has no such column.
+        InputError: it cannot be read, has no such column, or a line has no case or one that was there before.
     """
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
@@ -98,7 +103,14 @@ def read_truth(path: Path) -> dict[str, dict[str, Any]]:
         raise InputError(f"{path} cannot be read ({error}).", "Give a CSV file.") from error
     if not rows or not rows[0].get("case"):
         raise InputError(f'{path} has no column "case", or no line.', "Write for example case,grade.")
-    return {row["case"]: {name: value for name, value in row.items() if name not in ("case", None)} for row in rows}
+    truth: dict[str, dict[str, Any]] = {}
+    for line, row in enumerate(rows, start=2):
+        case = (row["case"] or "").strip()
+        if not case or case in truth:
+            what = f"has the case {case} a second time" if case else "names no case"
+            raise InputError(f"{path}, line {line}: it {what}.", "Each case needs one line.")
+        truth[case] = {name: (value or "").strip() for name, value in row.items() if name not in ("case", None)}
+    return truth
 
 
 def create_study(
@@ -133,16 +145,24 @@ def create_study(
         raise InputError("The key would lie in the folder that readers get.", "Choose another place for it.")
     if key_file.exists():
         raise OutputError(f"{key_file} exists already.", "Choose another name with --key.")
-    protocol = protocol if protocol.seed is not None else replace(protocol, seed=secrets.randbits(_SEED_BITS))
+    if protocol.seed is None:
+        protocol = replace(protocol, seed=_LEAST_SEED + secrets.randbits(_SEED_BITS))
+    elif protocol.seed < _LEAST_SEED:
+        raise InputError(
+            f"The seed {protocol.seed} is so small that it could be found by trial, and with it every arm.",
+            f"Leave it out, or take a random number of {_LEAST_SEED} or more, and keep it secret.",
+        )
     known = {each.case.id: each for each in cases}
     blinded = design(protocol, form, known)
+    if protocol.duplicates and not blinded.duplicates:
+        reporter.warning("There are too few cases for the share of duplicates: none is shown a second time.")
     facts = truth_of(known, truth or {}, protocol, form)
     with ExitStack() as undo:
         with atomic_folder(out) as folder:
             _write_images(blinded, known, protocol, folder / IMAGES, reporter)
-            simulated = all(each.case.simulated for each in cases)
-            study = write_study(folder, protocol, form, blinded, simulated_cases=simulated, clock=clock)
-            write_key(key_file, study, protocol, blinded, facts)
+            simulated = sorted(each.case.id for each in cases if each.case.simulated)
+            study = write_study(folder, protocol, form, blinded, simulated_cases=bool(simulated), clock=clock)
+            write_key(key_file, study, protocol, blinded, facts, simulated)
             undo.callback(key_file.unlink)
         undo.pop_all()
     return Study.read(out)
@@ -194,9 +214,15 @@ def write_study(
 
 
 def write_key(
-    path: Path, study: Study, protocol: Protocol, blinded: Blinded, truth: Mapping[str, Mapping[str, Any]]
+    path: Path,
+    study: Study,
+    protocol: Protocol,
+    blinded: Blinded,
+    truth: Mapping[str, Mapping[str, Any]],
+    simulated: Sequence[str] = (),
 ) -> Key:
-    """Write the key of a study."""
+    """Write the key of a study; `simulated` are the ids of the cases that are."""
+    read = {case for case, _ in blinded.maps.values()} - set(protocol.training_cases)
     key = Key(
         study=study.id,
         study_sha256=study.sha256,
@@ -205,6 +231,8 @@ def write_key(
         cases={image: case for image, (case, _) in sorted({**blinded.maps, **blinded.sources}.items())},
         truth=truth,
         duplicates=dict(sorted(blinded.duplicates.items())),
+        repeated_cases=repeats(protocol, len(read)),
+        simulated=tuple(simulated),
     )
     key.write(path)
     return key
@@ -216,13 +244,13 @@ def truth_of(
     """What is known about each case; what a diagnosis is compared with must be there, but for training cases.
 
     Raises:
-        InputError: a field is missing, or a case is unknown.
+        InputError: a field is missing or none of the answers that the form offers, or a case is unknown.
     """
     unknown = [name for name in given if name not in cases]
     if unknown:
         raise InputError(f"The truth has the case {unknown[0]}, which is not in the study.", "Correct its identifier.")
     truth = {
-        name: {**({"grade": each.case.facts["grade"]} if "grade" in each.case.facts else {}), **given.get(name, {})}
+        name: {field: str(value).strip() for field, value in {**_grade(each.case), **given.get(name, {})}.items()}
         for name, each in cases.items()
     }
     judged = {name: facts for name, facts in truth.items() if name not in protocol.training_cases}
@@ -233,25 +261,59 @@ def truth_of(
                 f'The truth of "{item.truth}" is not known for the case {lacking[0]}.',
                 f"Give --truth FILE.csv with the columns case,{item.truth}.",
             )
+        possible = [str(option.value) for option in item.options]
+        wrong = [name for name, facts in judged.items() if item.truth and facts[item.truth] not in possible]
+        if wrong:
+            value = judged[wrong[0]][item.truth]
+            raise InputError(
+                f'The truth of "{item.truth}" is {value!r} for the case {wrong[0]}, which the item {item.id} lacks.',
+                f"Write one of {', '.join(possible)}, the values of its options.",
+            )
     return truth
+
+
+def _grade(case: Case) -> dict[str, Any]:
+    return {"grade": case.facts["grade"]} if "grade" in case.facts else {}
 
 
 def _write_images(
     blinded: Blinded, cases: Mapping[str, StudyCase], protocol: Protocol, folder: Path, reporter: Reporter
 ) -> None:
     folder.mkdir()
+    maps, sources = _by_case(blinded.maps), _by_case(blinded.sources)
     for number, (name, each) in enumerate(cases.items()):
         part = Part(reporter, number / len(cases), (number + 1) / len(cases))
         part.progress("images", 0.0)
-        maps = sorted((image, arm) for image, (case, arm) in blinded.maps.items() if case == name)
-        roles = {role: image for image, (case, role) in blinded.sources.items() if case == name}
-        placed, sources = place_case(each.case, each.folder, protocol, list(roles), Part(part, 0.0, 0.3))
-        wanted = {arm for _, arm in maps}
+        roles = sorted({role for _, role in sources[name]})
+        placed, beside = place_case(each.case, each.folder, protocol, roles, Part(part, 0.0, 0.3))
+        wanted = {arm for _, arm in maps[name]}
         chosen = {arm: value for arm, value in placed.items() if arm in wanted}
         arrays, affine = equalise(chosen, protocol.display, Part(part, 0.3, 0.7))
-        files = {image: (arrays[arm], affine) for image, arm in maps}
-        files |= {image: (sources[role].array, sources[role].affine) for role, image in roles.items()}
+        files = {image: (arrays[arm], affine) for image, arm in maps[name]}
+        files |= {image: (beside[role].array, beside[role].affine) for image, role in sources[name]}
+        _require_room(folder, sum(array.nbytes for array, _ in files.values()) * (len(cases) - number), protocol)
         for place, (image, (array, own_affine)) in enumerate(sorted(files.items())):
             part.progress("images", 0.7 + 0.3 * place / len(files))
             write_image(folder / f"{image}.nii", array, own_affine)
     reporter.progress("images", 1.0)
+
+
+def _by_case(images: Mapping[str, tuple[str, str]]) -> defaultdict[str, list[tuple[str, str]]]:
+    """Case → (neutral image id, arm or role)."""
+    found: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for image, (case, what) in images.items():
+        found[case].append((image, what))
+    return found
+
+
+def _require_room(folder: Path, needed: int, protocol: Protocol) -> None:
+    """Raise `OutputError` before the disk is full, because a study takes long to make."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        less = "Take fewer cases or modes, show less beside the maps, or put maps and anatomy on larger voxels"
+        if not protocol.shared_images:
+            less = 'Leave out "shared_images: false" in the protocol, take fewer cases'
+        raise OutputError(
+            f"The images need about {needed / 1e9:.1f} GB more, the disk has {free / 1e9:.1f} GB.",
+            f"Choose another disk with --out. {less}.",
+        )

@@ -67,6 +67,13 @@ class Fields:
             raise self.fault(name, f"is {value:g}; {least:g} to {most:g} is possible")
         return value
 
+    def positive(self, name: str, default: float | None = None, *, most: float) -> float:
+        """A number greater than 0."""
+        value = self.number(name, default, least=0.0, most=most)
+        if value <= 0:
+            raise self.fault(name, "should be greater than 0")
+        return value
+
     def names(self, name: str, default: Sequence[str] | None = None) -> tuple[str, ...]:
         """A list of different identifiers."""
         values = self.items(name, default)

@@ -65,6 +65,8 @@ class Item:
         truth: of a diagnosis: the field of the key's truth that it is compared with.
         higher_is_better: of a rating: its direction.
         margin: of a rating: the non-inferiority margin in points; None takes that of the protocol.
+        primary: of a rating: whether it is a primary end point; where some are, non-inferiority is judged for them
+            only.
     """
 
     id: str
@@ -79,6 +81,7 @@ class Item:
     truth: str = ""
     higher_is_better: bool = True
     margin: float | None = None
+    primary: bool = False
 
     def check(self, value: Any) -> Any:
         """Return an answer as it is stored.
@@ -107,6 +110,7 @@ class Item:
         if self.kind == "likert":
             fields["higher_is_better"] = self.higher_is_better
             fields |= {} if self.margin is None else {"margin": self.margin}
+            fields |= {"primary": True} if self.primary else {}
         return fields
 
     def _possible(self) -> str:
@@ -190,7 +194,7 @@ def _item(entry: object, where: str) -> Item:
     options = _options(fields, kind, purpose)
     about = fields.text("about", "")
     positive, truth = str(fields.anything("positive", "")), fields.text("truth", "")
-    margin = fields.number("margin", least=0.0, most=100.0) if fields.has("margin") else None
+    margin = fields.positive("margin", most=100.0) if fields.has("margin") else None
     item = Item(
         identifier,
         kind,
@@ -204,7 +208,10 @@ def _item(entry: object, where: str) -> Item:
         truth,
         fields.flag("higher_is_better", True),
         margin,
+        fields.flag("primary", False),
     )
+    if item.primary and (kind, purpose) != ("likert", "rating"):
+        raise fields.fault("primary", "can only be said of a rating on a Likert scale")
     if purpose == "diagnosis" and (not truth or positive not in {option.value for option in options}):
         raise fields.fault("positive", 'and "truth" are needed: which option means present, compared with which truth')
     fields.finish()

@@ -1,9 +1,9 @@
-"""The images of a study: every arm of a case on one grid, within one mask, range and precision, in equal files."""
+"""The images of a study: the arms of a case on one grid, equally sharp, within one mask, range and precision."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,17 @@ from HierSynthLib.fidelity.report.subject import (
     describe_subject,
     open_synthetic,
 )
-from HierSynthLib.preparation.grid import Grid, resample
+from HierSynthLib.formats import nifti
+from HierSynthLib.preparation.grid import Grid
 from HierSynthLib.progress import Reporter
+from HierSynthLib.reader_study.matching import covered, on_one_lattice, on_target, quantum, shared_smoothing
 from HierSynthLib.reader_study.protocol import Arm, DisplaySettings, Protocol
-from HierSynthLib.volume import Volume, read_volume, write_volume
+from HierSynthLib.volume import Volume, read_volume
 
 Matrix = NDArray[np.float64]
 
-WHOLE_SUPPORT = 0.999
-"""Share of a resampled voxel that must lie where an arm has values, so that no arm fades at its rim (design value)."""
+LEAST_LEVELS = 32
+"""Steps within the window below which a map is too coarsely stored to be compared (design value)."""
 
 FILE_TIME = 946684800
 """1 January 2000: the time of every image file, s since 1970, so that it tells nothing."""
@@ -63,7 +65,10 @@ def arm_file(arm: Arm, case: Case, folder: Path) -> Path:
     if arm.source in list(Role):
         path = case.files.get(Role(arm.source))
         if path is None:
-            raise InputError(f"The case {case.id} has no {arm.source} for the arm {arm.name}.", "Leave the case out.")
+            hint = "Leave the case out."
+            if case.simulated and arm.source == Role.CBV_ACQUIRED:
+                hint = "It comes from the DSC series: make the phantom without --no-dsc."
+            raise InputError(f"The case {case.id} has no {arm.source} for the arm {arm.name}.", hint)
     elif "{id}" in arm.source:
         path = Path(arm.source.replace("{id}", case.id))
     else:
@@ -119,8 +124,10 @@ def equalise(
 ) -> tuple[dict[str, NDArray[np.float32]], Matrix]:
     """Bring the maps of a case onto one grid, and make them alike in everything but what they show.
 
-    The grid is that of the map with the largest voxels; finer maps are smoothed to its resolution. Outside the voxels
-    where every map has values, all are 0; inside, values are clipped to `step`–`ceiling` and rounded to `step`.
+    The grid is that of the map with the largest voxels. Where all maps lie on one lattice none is interpolated;
+    otherwise all of them, also the coarsest, pass the same Gaussian (see `matching`). Outside the voxels where every
+    map has values, all are 0; inside, values are clipped and rounded to multiples of `step`, or of the coarsest step
+    in which one of the maps was stored.
 
     Args:
         placed: arm → map, at least two.
@@ -131,34 +138,62 @@ def equalise(
         Arm → (I, J, K) float32 array, and the (4, 4) affine that all share.
 
     Raises:
-        InputError: the maps have no place in common.
+        InputError: the maps have no place in common, or one was stored in steps that the eye sees.
     """
-    grid = _coarsest(placed.values())
-    values, inside = {}, np.ones(grid.shape, bool)
-    for number, (name, each) in enumerate(placed.items()):
-        if reporter:
-            reporter.progress("images", number / len(placed))
-        array = np.nan_to_num(each.volume.array.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    grids = {name: _grid(each) for name, each in placed.items()}
+    target = max(grids.values(), key=lambda grid: abs(np.linalg.det(grid.affine[:3, :3]))).canonical()
+    together = [*grids.values()]
+    covariance = None if on_one_lattice(together) else shared_smoothing(target, together)
+    arrays = {
+        name: np.nan_to_num(each.volume.array.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        for name, each in placed.items()
+    }
+    inside = np.ones(target.shape, bool)
+    for name, array in arrays.items():
         support = ndimage.binary_fill_holes(array != 0).astype(np.float32)
-        values[name], share = (
-            resample(source, each.volume.affine, grid.shape, grid.affine, transform=each.transform)
-            for source in (array, support)
-        )
-        inside &= share >= WHOLE_SUPPORT
+        inside &= covered(support, grids[name], target, covariance)
     if not inside.any():
         raise InputError(
             "The maps of the arms have no voxel in common.", 'They may lie in other coordinates; try "align: register".'
         )
-    counts = round(display.ceiling / display.step)
+    values = {}
+    for number, (name, array) in enumerate(arrays.items()):
+        if reporter:
+            reporter.progress("images", number / len(placed))
+        values[name] = on_target(array, grids[name], target, inside, covariance)
+    return _equally_fine(values, inside, display), target.affine
+
+
+def _equally_fine(
+    values: Mapping[str, NDArray[np.float32]], inside: NDArray[np.bool_], display: DisplaySettings
+) -> dict[str, NDArray[np.float32]]:
+    """Clip, and round to one step; a map that was stored in smaller ones is first spread evenly over each of them."""
+    own = {name: quantum(array[inside]) for name, array in values.items()}
+    coarsest = max(own, key=lambda name: own[name])
+    step = max(display.step, own[coarsest])
+    most = (display.window[1] - display.window[0]) / LEAST_LEVELS
+    if step > max(display.step, most):
+        raise InputError(
+            f"The map of the arm {coarsest} was stored in steps of {step:.2g} nrCBV, which would be seen.",
+            "Export it with more precision, or leave the case out.",
+        )
+    random = np.random.default_rng(0)
+    result = {}
     for name, array in values.items():
-        steps = np.clip(np.rint(array.astype(np.float64) / display.step), 1, counts)
-        values[name] = np.where(inside, steps * display.step, 0.0).astype(np.float32)
-    return values, grid.affine
+        found = array[inside].astype(np.float64)
+        if own[name] > display.step:
+            found += random.uniform(-0.5, 0.5, found.size) * own[name]
+        result[name] = np.zeros(array.shape, np.float32)
+        result[name][inside] = np.clip(np.rint(found / step), 1, np.floor(display.ceiling / step * (1 + 1e-9))) * step
+    return result
 
 
 def write_image(path: Path, array: NDArray[Any], affine: Matrix) -> None:
-    """Write an image without any description, with the time that all images have."""
-    write_volume(Volume(array, affine), path)
+    """Write an image described by nothing but its neutral name, so that no two files are equal, with one time for all.
+
+    Neither is it written at once nor awaited on the disk: that is done for the folder of the study as a whole.
+    """
+    nifti.write(path, array, affine, path.stem)
     os.utime(path, (FILE_TIME, FILE_TIME))
 
 
@@ -180,9 +215,7 @@ def _single(volume: Volume, path: Path) -> Volume:
     return volume if volume.array.ndim == 3 else Volume(volume.array[:, :, None], volume.affine)
 
 
-def _coarsest(placed: Iterable[Placed]) -> Grid:
-    """The grid of the map with the largest voxels, its axes along right, anterior and superior."""
-    largest = max(placed, key=lambda each: abs(np.linalg.det(each.volume.affine[:3, :3])))
-    affine = np.linalg.inv(largest.transform) @ largest.volume.affine
-    i, j, k = largest.volume.array.shape
-    return Grid((i, j, k), affine).canonical()
+def _grid(each: Placed) -> Grid:
+    """Where the voxels of a map lie in the common space."""
+    i, j, k = each.volume.array.shape
+    return Grid((i, j, k), np.linalg.inv(each.transform) @ each.volume.affine)

@@ -13,6 +13,7 @@ from HierSynthLib.errors import InputError
 from HierSynthLib.files import atomic_file
 from HierSynthLib.reader_study.fields import Fields
 from HierSynthLib.reader_study.protocol import Protocol
+from HierSynthLib.reader_study.study import Study
 
 VERSION = 1
 _OWNER_ONLY = 0o600
@@ -30,6 +31,8 @@ class Key:
         cases: neutral image id → case id, for maps and sources.
         truth: case id → facts such as {"grade": "high"}.
         duplicates: presentation → the presentation that it repeats.
+        repeated_cases: how many cases of each arm, or pair of arms, every reader is shown a second time in a mode.
+        simulated: ids of the cases whose patients are simulated.
     """
 
     study: str
@@ -39,6 +42,8 @@ class Key:
     cases: Mapping[str, str]
     truth: Mapping[str, Mapping[str, Any]]
     duplicates: Mapping[str, str]
+    repeated_cases: int = 0
+    simulated: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> Key:
@@ -65,8 +70,25 @@ class Key:
             fields.mapping("cases"),
             fields.mapping("truth"),
             fields.mapping("duplicates"),
+            fields.whole("repeated_cases", 0),
+            tuple(str(each) for each in fields.items("simulated", ())),
         )
         fields.finish()
+        return key
+
+    @classmethod
+    def of(cls, study: Study, path: Path) -> Key:
+        """Read the key of this study.
+
+        Raises:
+            InputError: it is missing, no key, or that of another study or of another version of this one.
+        """
+        key = cls.read(path)
+        if key.study != study.id or key.study_sha256 != study.sha256:
+            raise InputError(
+                f"The key {path} does not belong to the study in {study.folder}, or its study.json was changed.",
+                "Give the key that was written with this study; 'hiersynth study verify' finds changes.",
+            )
         return key
 
     def write(self, path: Path) -> None:
@@ -84,6 +106,8 @@ class Key:
             "cases": dict(self.cases),
             "truth": {case: dict(facts) for case, facts in self.truth.items()},
             "duplicates": dict(self.duplicates),
+            "repeated_cases": self.repeated_cases,
+            "simulated": list(self.simulated),
         }
         with atomic_file(path) as temporary:
             temporary.touch(mode=_OWNER_ONLY)

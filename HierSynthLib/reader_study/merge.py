@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sqlite3
@@ -18,10 +17,9 @@ from HierSynthLib.reader_study.record import store as kinds
 from HierSynthLib.reader_study.record.database import open_record, writing
 from HierSynthLib.reader_study.record.events import Clock, Event, all_events, chain, timestamp, utc_now, write_anchor
 from HierSynthLib.reader_study.record.store import insert_answer, insert_submission
-from HierSynthLib.reader_study.study import IMAGES, RECORD_FILE, STUDY_FILE, Study
+from HierSynthLib.reader_study.study import IMAGES, STUDY_FILE, Study
 from HierSynthLib.reader_study.verify import require_whole
 
-MERGED = "merged"
 _ORIGIN = "origin"
 _SHOWN = 8
 
@@ -45,8 +43,9 @@ def merge_studies(
 
     A reader who worked on one machine only is taken from there. Where one record of a reader is the beginning of
     another, the longer one is taken. Otherwise the two contradict each other, and nothing is written unless `take`
-    decides. The merged log has a chain of its own; each event says from which record and number it comes, and the event
-    "merged" holds the last hash of every record. Keep the original folders: they prove the original chains.
+    decides. What no reader did (recoveries, earlier merging) comes along from every record. The merged log has a chain
+    of its own; each event says from which record and number it comes, and the event "merged" holds the last hash of
+    every record. Keep the original folders: they prove the original chains.
 
     Args:
         folders: two or more copies of the same study.
@@ -67,7 +66,8 @@ def merge_studies(
     studies = [Study.read(folder) for folder in folders]
     if len({study.sha256 for study in studies}) > 1:
         raise InputError("The folders belong to different studies.", "Merge copies of one and the same study.json.")
-    sources = [_read(Path(folder)) for folder in folders]
+    # Images are taken from the first folder, and so are checked there.
+    sources = [_read(Path(folder), images=number == 0) for number, folder in enumerate(folders)]
     chosen = _choose(sources, studies[0].readers, take or {})
     with atomic_folder(out) as folder:
         shutil.copy2(folders[0] / STUDY_FILE, folder / STUDY_FILE)
@@ -76,8 +76,8 @@ def merge_studies(
     return {reader: (len(sources[number].of(reader)), f"from {folders[number]}") for reader, number in chosen.items()}
 
 
-def _read(folder: Path) -> _Source:
-    require_whole(folder)
+def _read(folder: Path, *, images: bool) -> _Source:
+    require_whole(folder, acceptable=False, images=images)
     with open_record(folder, readonly=True) as connection:
         events = list(all_events(connection))
     closed = any(event.kind == kinds.CLOSED for event in events)
@@ -141,6 +141,7 @@ def _values(events: Sequence[Event]) -> dict[tuple[int, str], Any]:
 def _write(folder: Path, sources: Sequence[_Source], chosen: Mapping[str, int], clock: Clock) -> None:
     """The record of the merged study: all in the order of their time, each reader's in the order of the record."""
     streams = [[(event, number) for event in sources[number].of(reader)] for reader, number in chosen.items()]
+    streams += _by_nobody(sources)
     ordered = sorted(
         (at, number, event.seq, event)
         for stream in streams
@@ -151,7 +152,7 @@ def _write(folder: Path, sources: Sequence[_Source], chosen: Mapping[str, int], 
     with open_record(folder, create=True) as connection:
         with writing(connection):
             chain(connection, "", kinds.CREATED, json.loads(first.body), first.at)
-            last = chain(connection, "", MERGED, {"records": list(map(_summary, sources))}, timestamp(clock()))
+            last = chain(connection, "", kinds.MERGED, {"records": _heads(sources)}, timestamp(clock()))
             numbers: dict[tuple[int, int], int] = {}
             for _, number, seq, original in ordered:
                 last = _copy(connection, original, number, numbers)
@@ -167,7 +168,8 @@ def _copy(
     body = json.loads(original.body)
     if body.get("amendment_of") is not None:
         body["amendment_of"] = numbers[number, body["amendment_of"]]
-    body[_ORIGIN] = [number + 1, original.seq, original.hash]
+    # Of a record that was merged itself, where the event came from before stands last.
+    body[_ORIGIN] = [number + 1, original.seq, original.hash, *([body[_ORIGIN]] if _ORIGIN in body else [])]
     event = chain(connection, original.reader, original.kind, body, original.at)
     if original.kind in (kinds.ANSWERED, kinds.AMENDED):
         insert_answer(connection, event, body)
@@ -176,9 +178,16 @@ def _copy(
     return event
 
 
-def _summary(source: _Source) -> dict[str, Any]:
-    """What the merged log keeps of a record as a whole."""
-    recovered = [json.loads(event.body) for event in source.events if event.kind == kinds.RECOVERED]
-    sha256 = hashlib.sha256((source.folder / RECORD_FILE).read_bytes()).hexdigest()
-    last = source.events[-1]
-    return {"head": f"{last.seq}:{last.hash}", "sha256": sha256, "recovered": recovered}
+def _by_nobody(sources: Sequence[_Source]) -> list[list[tuple[Event, int]]]:
+    """Of each record what no reader did; what several tell, because one is a copy of another, comes once."""
+    known, streams = set(), []
+    for number, source in enumerate(sources):
+        new = [e for e in source.of("") if e.kind != kinds.CREATED and _content(e) not in known]
+        known |= {_content(event) for event in new}
+        streams.append([(event, number) for event in new])
+    return streams
+
+
+def _heads(sources: Sequence[_Source]) -> list[dict[str, Any]]:
+    """The end of each record: its hash stands for everything before it."""
+    return [{"head": f"{source.events[-1].seq}:{source.events[-1].hash}"} for source in sources]

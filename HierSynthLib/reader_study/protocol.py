@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
+from HierSynthLib.case import Role
 from HierSynthLib.reader_study.fields import Fields
 from HierSynthLib.reader_study.form import MODE_KINDS, ModeKind
 
@@ -21,6 +22,8 @@ MOST_DUPLICATES = 0.3
 IDLE_AFTER_S = 60.0
 """Time without any action after which a reader counts as idle, s (design value)."""
 
+Origin = Literal["acquired", "synthetic", ""]
+
 _PAIRED: tuple[ModeKind, ...] = ("side_by_side", "unblinded")
 
 
@@ -32,11 +35,13 @@ class Arm:
         name: such as "acquired".
         source: role of the case ("CBV_acquired"), path inside the case folder, or pattern with "{id}".
         reference: whether the others are compared with it; exactly one arm is.
+        origin: what is true in the visual Turing test; "" where that is not known, or neither.
     """
 
     name: str
     source: str
     reference: bool = False
+    origin: Origin = ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class Protocol:
         modes: in the order in which they are read.
         readers: codes of the readers, no names.
         washout_days: between two readings of a case, unless the mode says otherwise.
-        duplicates: share of the cases that each arm shows a second time, hidden (0–0.3).
+        duplicates: share of the cases that each arm shows a second time, hidden (0–0.3); 0 in the public protocol.
         training_cases: identifiers of cases that are shown first and not analysed; empty in the public protocol.
         allow_back: whether a reader may go back to what was submitted, and amend it with a reason.
         margin: non-inferiority margin in points.
@@ -101,6 +106,8 @@ class Protocol:
         simulated_readers: whether the answers come from a program.
         align: how the arms of a case are brought together: "files" trusts their coordinates, "register" registers the
             acquired map to the anatomy, "auto" takes the record of a simulated patient and otherwise trusts the files.
+        shared_images: whether readers share the files of images. Otherwise each has files of his own, so that names
+            tell nothing to who compares the schedules of several readers; that takes as many times the room.
     """
 
     id: str
@@ -118,6 +125,7 @@ class Protocol:
     idle_after_s: float = IDLE_AFTER_S
     simulated_readers: bool = False
     align: str = "auto"
+    shared_images: bool = True
 
     @classmethod
     def parse(cls, data: object, where: str = "protocol") -> Protocol:
@@ -176,18 +184,19 @@ class Protocol:
             duplicates=fields.number("duplicates", 0.0, least=0.0, most=MOST_DUPLICATES),
             training_cases=tuple(str(each) for each in fields.items("training_cases", ())),
             allow_back=fields.flag("allow_back", True),
-            margin=fields.number("margin", MARGIN, least=0.0, most=100.0),
+            margin=fields.positive("margin", MARGIN, most=100.0),
             seed=fields.whole("seed") if fields.has("seed") else None,
             display=_display(fields.mapping("display", {}), f"{fields.where} → display"),
             idle_after_s=fields.number("idle_after_s", IDLE_AFTER_S, least=1.0, most=3600.0),
             simulated_readers=fields.flag("simulated_readers", False),
             align=fields.text("align", "auto", choices=("auto", "files", "register")),
+            shared_images=fields.flag("shared_images", True),
         )
 
     def public(self) -> Protocol:
-        """What the reading part may know: no arms, no seed, no names of cases."""
+        """What the reading part may know: no arms, no seed, no names of cases, and not that some are repeated."""
         modes = tuple(replace(mode, arms=()) for mode in self.modes)
-        return replace(self, arms=(), modes=modes, training_cases=(), seed=None)
+        return replace(self, arms=(), modes=modes, training_cases=(), seed=None, duplicates=0.0)
 
     def as_json(self) -> dict[str, Any]:
         """The fields that `parse`, or without arms `parse_public`, reads."""
@@ -210,7 +219,10 @@ class Protocol:
 
 def _arm(data: object, where: str) -> Arm:
     fields = Fields(data, where)
-    arm = Arm(fields.name("name"), fields.text("source"), fields.flag("reference", False))
+    name, source = fields.name("name"), fields.text("source")
+    known = "acquired" if source == Role.CBV_ACQUIRED else ""
+    origin: Origin = fields.text("origin", known, choices=get_args(Origin))  # type: ignore[assignment]
+    arm = Arm(name, source, fields.flag("reference", False), origin)
     fields.finish()
     return arm
 
@@ -228,6 +240,11 @@ def _mode(data: object, where: str, arms: tuple[Arm, ...], washout: float) -> Mo
         raise fields.fault("arms", "of this mode need the reference and another one")
     if arms and not chosen:
         raise fields.fault("arms", "is empty")
+    without = [arm.name for arm in arms if arm.name in chosen and not arm.origin]
+    if kind == "turing" and without:
+        raise fields.fault(
+            "arms", f'has {without[0]}, of which nobody knows what is true; add "origin: synthetic" (or acquired) to it'
+        )
     mode = Mode(
         kind,
         chosen,

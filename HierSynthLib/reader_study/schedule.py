@@ -5,16 +5,18 @@ that a seed gives the same schedule with every version of Python and numpy.
 
 1. A mode has one *unit* per arm, or per pair (reference, other arm) where two maps are shown, and one session per unit.
 2. The cases are put in a drawn order and dealt to the rows of a Williams square of the units (Williams 1949, Aust. J.
-   Sci. Res. A 2:149): the row is the order in which a case's units come in the sessions. Each unit is equally frequent
-   in each session and follows each other unit equally often.
+   Sci. Res. A 2:149), beginning with a drawn row: the row is the order in which a case's units come in the sessions.
+   Each unit is equally frequent in each session and follows each other unit equally often.
 3. Each reader's rows are moved on by one from those of the reader before (readers in a drawn order), so that each case
-   is read in every order by equally many readers.
+   is read in every order by equally many readers. Rows are moved on among those of one direction, and after a whole
+   turn to the reversed ones: so the sessions in which the readers see a map tell nothing about its unit.
 4. Within a session the order of the cases is drawn for each reader.
-5. Of each unit a share of the cases, drawn once for the study and dealt evenly to the rows, is shown a second time in
-   the same session: first in the first third, then in the last third, in the same order among themselves.
+5. A share of the cases, drawn once for the study and dealt evenly to the rows, is shown a second time in the same
+   session, in every session: first in the first third, then in the last third, in the same order among themselves. So
+   all sessions are equally long.
 6. Of pairs, the reference is left in one half of the cases and right in the other (drawn, the halves change places
    from reader to reader). A duplicate has the sides exchanged.
-7. Training cases come first in the first session of a mode, one unit each.
+7. Training cases come first in the first session of a mode, one unit each; which unit and which side are drawn.
 """
 
 from __future__ import annotations
@@ -82,6 +84,11 @@ def make_schedule(protocol: Protocol, cases: Sequence[str], training: Sequence[s
     return schedule
 
 
+def repeats(protocol: Protocol, cases: int) -> int:
+    """How many of some cases, training left out, are shown a second time in each session."""
+    return round(protocol.duplicates * cases)
+
+
 def units_of(mode: Mode, reference: str) -> list[Unit]:
     """What a mode shows of a case: each arm, or the reference with each other arm."""
     if not mode.paired:
@@ -125,20 +132,15 @@ class _ModePlan:
         self._rows = williams_rows(len(self.units))
         self._cases = self._drawn(cases, "cases")
         self._training = self._drawn(training, "training")
-        self._sides = {
-            unit: {case: place for place, case in enumerate(self._drawn(cases, "sides", *unit))} for unit in self.units
-        }
-        share = round(protocol.duplicates * len(cases))
-        self._repeated = {unit: self._dealt(share, number, unit) for number, unit in enumerate(self.units)}
+        self._first_row, self._first_unit = self._number("first row"), self._number("first unit")
+        self._sides = {unit: self._halved(cases, "sides", *unit) for unit in self.units}
+        self._repeated = self._dealt(repeats(protocol, len(cases)))
 
     def showings(self, reader: str, number: int, first: int) -> list[Showing]:
         """The sessions of one reader; `number` is the reader's place, `first` the number of the first session."""
-        result = self._practice(number, first)
+        result = self._practice(reader, number, first)
         for offset in range(len(self.units)):
-            here = {
-                case: self.units[self._rows[(place + number) % len(self._rows)][offset]]
-                for place, case in enumerate(self._cases)
-            }
+            here = {case: self.units[self._row(place, number)[offset]] for place, case in enumerate(self._cases)}
             for case, duplicate in self._ordered(here, reader, str(offset)):
                 arms = self._sided(case, here[case], number)
                 arms = arms[::-1] if duplicate else arms
@@ -152,7 +154,7 @@ class _ModePlan:
         repeat in as many at the beginning, in the same order: the two are at least n // 3 positions apart.
         """
         order = self._drawn(here, "order", reader, offset)
-        repeated = [case for case in order if case in self._repeated[here[case]]]
+        repeated = [case for case in order if case in self._repeated]
         count = len(order) + len(repeated)
         third = max(len(repeated), count // 3)
         slots = [str(number) for number in range(third)]
@@ -165,27 +167,38 @@ class _ModePlan:
             for place in range(count)
         ]
 
-    def _practice(self, number: int, session: int) -> list[Showing]:
-        units = [self.units[(place + number) % len(self.units)] for place in range(len(self._training))]
+    def _row(self, place: int, number: int) -> list[int]:
+        """The order in which a reader has the units of a case: one of those of a direction, then of the reversed."""
+        count = len(self.units)
+        turn, direction = (place + number + self._first_row) % count, place // count + number // count
+        return self._rows[(turn + count * (direction + self._first_row // count)) % len(self._rows)]
+
+    def _practice(self, reader: str, number: int, session: int) -> list[Showing]:
+        swapped = self._halved(self._training, "training sides", reader)
+        units = [self.units[(place + number + self._first_unit) % len(self.units)] for place in range(len(swapped))]
         return [
-            Showing(self._mode.kind, session, case, unit if place % 2 else unit[::-1], training=True)
-            for place, (case, unit) in enumerate(zip(self._training, units, strict=True))
+            Showing(self._mode.kind, session, case, unit[::-1] if swapped[case] else unit, training=True)
+            for case, unit in zip(self._training, units, strict=True)
         ]
 
     def _sided(self, case: str, unit: Unit, number: int) -> Unit:
         """The unit as left and right."""
-        swapped = len(unit) == 2 and (self._sides[unit][case] + number) % 2
-        return unit[::-1] if swapped else unit
+        return unit[::-1] if (self._sides[unit][case] + number) % 2 else unit
 
-    def _dealt(self, share: int, number: int, unit: Unit) -> set[str]:
-        """The repeated cases of a unit: as many from each row of the square as possible, beginning with another row."""
-        groups: list[list[str]] = [[] for _ in self._rows]
-        for place, case in enumerate(self._cases):
-            groups[place % len(groups)].append(case)
-        groups = [self._drawn(group, "repeated", *unit) for group in groups[number:] + groups[:number]]
-        deepest = max(map(len, groups))
-        dealt = [group[depth] for depth in range(deepest) for group in groups if depth < len(group)]
+    def _dealt(self, share: int) -> set[str]:
+        """The repeated cases: as many from each row of the square as possible."""
+        groups = [self._drawn(self._cases[row :: len(self._rows)], "repeated") for row in range(len(self._rows))]
+        dealt = [group[depth] for depth in range(len(groups[0])) for group in groups if depth < len(group)]
         return set(dealt[:share])
+
+    def _halved(self, names: Sequence[str], *purpose: str) -> dict[str, int]:
+        """0 for one half of the names and 1 for the other, drawn; of an odd number the larger half is drawn, too."""
+        first = self._number(*purpose)
+        return {name: (place + first) % 2 for place, name in enumerate(self._drawn(names, *purpose))}
+
+    def _number(self, *purpose: str) -> int:
+        """A drawn number, large enough that its remainders are equally frequent."""
+        return int(digest(self._seed, self._mode.kind, "number", *purpose)[:16], 16)
 
     def _drawn(self, names: Iterable[str], *purpose: str) -> list[str]:
         return drawn_order(self._seed, names, self._mode.kind, *purpose)

@@ -64,11 +64,11 @@ class Study:
         folder: of the study.
         id, title: of the study.
         form: what is asked.
-        protocol: without arms, seed and names of cases.
+        protocol: without arms, seed, names of cases and share of duplicates.
         presentations: by neutral id.
         schedules: reader → slots in the order of reading.
         checksums: neutral image id → SHA-256 of the id followed by the file.
-        simulated_cases: whether the patients are simulated.
+        simulated_cases: whether any patient is simulated.
         sha256: of study.json.
     """
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from HierSynthLib.errors import HierSynthError, InputError
+from HierSynthLib.errors import InputError
 from HierSynthLib.progress import Reporter, Silent
+from HierSynthLib.reader_study.checksums import image_checksum
 from HierSynthLib.reader_study.record import store as kinds
 from HierSynthLib.reader_study.record.database import open_record
 from HierSynthLib.reader_study.record.events import (
@@ -22,11 +21,13 @@ from HierSynthLib.reader_study.record.events import (
     all_events,
     canonical,
     chain_hash,
+    event_body,
     read_anchor,
 )
+from HierSynthLib.reader_study.record.refusals import DamagedRecordError
+from HierSynthLib.reader_study.record.rules import broken_rules
 from HierSynthLib.reader_study.study import Study
 
-_CHUNK = 1 << 20
 _SHOWN = 5
 
 
@@ -39,6 +40,8 @@ class Verification:
         notes: sentences about what readers of the results should know: amendments, overrides, clock, recoveries.
         events, answers: how many there are.
         receipt: "number:hash" of the last event.
+        accepted: reason that was given when the study was closed although the record was not whole, otherwise "".
+        accepted_problems: what was wrong with it then.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -46,6 +49,8 @@ class Verification:
     events: int = 0
     answers: int = 0
     receipt: str = ""
+    accepted: str = ""
+    accepted_problems: list[str] = field(default_factory=list)
 
     @property
     def whole(self) -> bool:
@@ -58,13 +63,14 @@ def verify_record(
 ) -> Verification:
     """Check everything that can be checked without the key.
 
-    Found are: an event or answer that was edited, deleted, inserted or moved; an end that was cut off, as far as the
-    anchor or a receipt tells; a study.json or image that was changed. Not found is a record that was made anew as a
-    whole together with its anchor and study.json, unless a receipt was kept elsewhere.
+    Found are: an event or answer that was edited, deleted, inserted or moved; events that no reader can have caused,
+    such as an answer after submission; an end that was cut off, as far as the anchor or a receipt tells; a study.json
+    or image that was changed. Not found are a record that was made anew as a whole together with its anchor and
+    study.json, unless a receipt was kept elsewhere, and answers that somebody gave under another reader's code.
 
     Args:
         folder: of the study.
-        receipts: what readers were given when they signed out, "number:hash".
+        receipts: all that readers were given when they signed out, "number:hash".
         images: whether to read every image.
         reporter: told about the progress.
 
@@ -72,9 +78,8 @@ def verify_record(
         InputError: there is no study or record, or a receipt is none.
     """
     study, expected = Study.read(folder), [_receipt(receipt) for receipt in receipts]
-    anchor, problems = _anchor(
-        folder
-    )  # first, because a reader may be at work: the log may be ahead of it, never behind
+    # First, because a reader may be at work: the log may be ahead of the anchor, never behind.
+    anchor, problems = _anchor(folder)
     with open_record(folder, readonly=True) as connection:
         try:
             connection.execute("BEGIN")  # one and the same state for everything that follows
@@ -87,12 +92,17 @@ def verify_record(
         except sqlite3.DatabaseError as error:
             return Verification([f"The file is damaged: {error}."])
     problems += _end_problems(anchor, events, expected)
-    problems += _study_problems(study, events)
+    changed = list(_study_problems(study, events))
+    problems += changed or broken_rules(study, events)  # another schedule says nothing about the order of events
     if images:
         problems += _image_problems(study, reporter or Silent())
     count = sum(event.kind in (kinds.ANSWERED, kinds.AMENDED) for event in events)
     receipt = f"{events[-1].seq}:{events[-1].hash}" if events else ""
-    return Verification(problems, _notes(events), len(events), count, receipt)
+    notes = _notes(events) + (_not_covered(events, max(seq for seq, _ in expected)) if expected else [])
+    accepted, before = _accepted(events)
+    if accepted:
+        notes.append(f"Closed although the record was not whole ({accepted}): {' '.join(before)}")
+    return Verification(problems, notes, len(events), count, receipt, accepted, before)
 
 
 def _chain_problems(events: Sequence[Event]) -> Iterator[str]:
@@ -117,7 +127,7 @@ def _answer_problems(connection: sqlite3.Connection, events: Sequence[Event]) ->
 
 
 def _answer_of(event: Event) -> tuple[Any, ...]:
-    body = _body(event)
+    body = event_body(event)
     names = ("session", "position", "presentation", "item")
     return (
         event.reader,
@@ -131,7 +141,7 @@ def _answer_of(event: Event) -> tuple[Any, ...]:
 
 def _submission_problems(connection: sqlite3.Connection, events: Sequence[Event]) -> Iterator[str]:
     found = {row[0]: row[1:] for row in connection.execute("SELECT event, reader, position FROM submissions")}
-    told = {e.seq: (e.reader, _body(e).get("position")) for e in events if e.kind == kinds.SUBMITTED}
+    told = {e.seq: (e.reader, event_body(e).get("position")) for e in events if e.kind == kinds.SUBMITTED}
     yield from _differences("submissions", found, told)
 
 
@@ -168,7 +178,7 @@ def _end_problems(
 
 
 def _study_problems(study: Study, events: Sequence[Event]) -> Iterator[str]:
-    if events and _body(events[0]).get("study_sha256") != study.sha256:
+    if events and event_body(events[0]).get("study_sha256") != study.sha256:
         yield "study.json was changed after the study began."
 
 
@@ -179,20 +189,27 @@ def _image_problems(study: Study, reporter: Reporter) -> Iterator[str]:
         path = study.image_file(image)
         if not path.is_file():
             wrong.append(f"{path.name} is missing")
-        elif image_checksum(image, path) != expected:
+        elif _checksum(image, path) != expected:
             wrong.append(f"{path.name} was changed")
     if wrong:
         more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         yield f"Images: {', '.join(wrong[:_SHOWN])}{more}."
 
 
-def image_checksum(image: str, path: Path) -> str:
-    """SHA-256 of the neutral id followed by the file: equal files of hidden duplicates have different ones."""
-    state = hashlib.sha256(image.encode())
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            state.update(chunk)
-    return state.hexdigest()
+def _checksum(image: str, path: Path) -> str:
+    try:
+        return image_checksum(image, path)
+    except OSError:
+        return ""
+
+
+def _not_covered(events: Sequence[Event], last: int) -> list[str]:
+    """Answers that came after the last receipt: whether all are there, and unchanged, no receipt tells."""
+    late = Counter(
+        event.reader for event in events if event.kind in (kinds.ANSWERED, kinds.AMENDED) and event.seq > last
+    )
+    counts = ", ".join(f"{reader} ({number})" for reader, number in sorted(late.items()))
+    return [f"Answers after the last of these receipts: {counts}."] if late else []
 
 
 def _notes(events: Sequence[Event]) -> list[str]:
@@ -202,17 +219,19 @@ def _notes(events: Sequence[Event]) -> list[str]:
         kinds.SKIPPED: "Positions put off",
         CLOCK_SET_BACK: "Clock set back",
         kinds.RECOVERED: "Recoveries after a loss",
+        kinds.MERGED: "Records merged",
     }
     counts = Counter(event.kind for event in events)
     return [f"{text}: {counts[kind]}." for kind, text in words.items() if counts[kind]]
 
 
-def _body(event: Event) -> dict[str, Any]:
-    try:
-        body = json.loads(event.body)
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
+def _accepted(events: Sequence[Event]) -> tuple[str, list[str]]:
+    """Why the study was closed although it was not whole, and what was wrong."""
+    for event in events:
+        given = event_body(event).get(kinds.ACCEPTED) if event.kind == kinds.CLOSED else None
+        if isinstance(given, dict):
+            return str(given.get("reason")), [str(each) for each in given.get("problems", [])]
+    return "", []
 
 
 def _receipt(text: str) -> tuple[int, str]:
@@ -222,8 +241,28 @@ def _receipt(text: str) -> tuple[int, str]:
     return int(number), digest
 
 
-def require_whole(folder: Path) -> None:
-    """Raise `HierSynthError` with the first problem of a record that is not whole; images are not read."""
-    problems = verify_record(folder, images=False).problems
-    if problems:
-        raise HierSynthError(problems[0], "Run 'hiersynth study verify' to see everything, and restore a copy.")
+def require_whole(
+    folder: Path,
+    *,
+    accept_damaged: str = "",
+    acceptable: bool = True,
+    images: bool = False,
+    reporter: Reporter | None = None,
+) -> Verification:
+    """Verify a record before something is made of it.
+
+    Args:
+        folder: of the study.
+        accept_damaged: reason for going on with a record that is not whole.
+        acceptable: whether the user could give such a reason, so that the hint says so.
+        images: whether to read every image.
+        reporter: told about the progress.
+
+    Raises:
+        DamagedRecordError: it is not whole, and there is no reason.
+        InputError: there is no study or record.
+    """
+    found = verify_record(folder, images=images, reporter=reporter)
+    if found.problems and not accept_damaged.strip():
+        raise DamagedRecordError(found.problems, acceptable=acceptable)
+    return found

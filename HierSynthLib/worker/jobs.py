@@ -22,6 +22,7 @@ def standard_jobs() -> dict[str, Job]:
         "measure": _Measurement().run,
         "suggest_regions": suggest_regions,
         "perfusion": perfusion,
+        "study_create": study_create,
         "runtime": runtime,
     }
 
@@ -128,6 +129,14 @@ def perfusion(parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """Process a DSC series; the parameters and the result are those of `HierSynthLib.perfusion.job.run_job`."""
     reporter.progress("loading libraries", 0.0)
     from HierSynthLib.perfusion.job import run_job
+
+    return run_job(parameters, reporter)
+
+
+def study_create(parameters: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Make a reader study; parameters and result are those of `HierSynthLib.reader_study.from_files.run_job`."""
+    reporter.progress("loading libraries", 0.0)
+    from HierSynthLib.reader_study.from_files import run_job
 
     return run_job(parameters, reporter)
 

@@ -103,6 +103,11 @@ class InputsSection(VTKObservationMixin):
         found = {role: getattr(self._parameters, name) for role, name in PARAMETER_OF_ROLE.items()}
         return {role: node for role, node in found.items() if nodes.present(node)}
 
+    @property
+    def loading(self) -> bool:
+        """Whether a case is being loaded."""
+        return self._loading.active
+
     def load_sample(self, changes: Mapping[str, Any]) -> None:
         """Simulate a patient in the background and load it; `changes` are changes to `case_loading.SAMPLE`."""
         self._loading.load_sample(changes)

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from HierSynthLib.case import SEQUENCES
-from HierSynthLib.errors import RUNTIME
+from HierSynthLib.errors import RUNTIME, InputError
 from HierSynthLib.worker.run_state import Run, RunState
 from HierSynthPanel import display, nodes
 from HierSynthPanel.compare_section import CompareSection
@@ -16,11 +17,13 @@ from HierSynthPanel.context import PanelContext
 from HierSynthPanel.inputs_section import InputsSection
 from HierSynthPanel.parameters import HierSynthParameters
 from HierSynthPanel.perfusion_section import PerfusionSection
+from HierSynthPanel.reading_section import ReadingSection
 from HierSynthPanel.result_nodes import PARAMETER_OF_MAP, Destination, is_replaceable, show_map
 from HierSynthPanel.result_section import ResultSection
 from HierSynthPanel.roi_section import RoiSection
 from HierSynthPanel.run_section import RunSection
 from HierSynthPanel.runtime_box import RuntimeBox, python_setting
+from HierSynthPanel.study_section import StudySection
 from HierSynthPanel.synthesis_run import FIRST_MAP, Order, SynthesisRun
 from HierSynthPanel.worker_link import WorkerLink
 
@@ -45,10 +48,14 @@ class Panel(VTKObservationMixin):
         self.compare = CompareSection(self.context)
         self.perfusion = PerfusionSection(self.context, self.runtime.show)
         self.roi = RoiSection(self.context)
-        self.sections = (self.inputs, self.perfusion, self.run_section, self.result, self.compare, self.roi)
+        self.reading = ReadingSection(self.context, self._on_reading)
+        self.study = StudySection(self.context, self._begin_reading)
+        self._work = (self.inputs, self.perfusion, self.run_section, self.result, self.compare, self.roi, self.study)
+        self.sections = (self.reading, *self._work)
         self.synthesis = SynthesisRun(self.context.link, self.run, self._on_run_changed, self._on_map)
         self.comparison = Comparison(self.context, self.compare.say)
         self._earlier: dict[str, Any] = {}
+        self._entered = False
         self._adopt(self.context.parameters)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._on_closing)
@@ -58,12 +65,14 @@ class Panel(VTKObservationMixin):
 
     def enter(self) -> None:
         """The user has opened the module."""
-        for section in self.sections:
+        self._entered = True
+        for section in self._present():
             section.enter()
 
     def exit(self) -> None:
         """The user has gone to another module; a run goes on."""
-        for section in self.sections:
+        self._entered = False
+        for section in self._present():
             section.exit()
 
     def cleanup(self) -> None:
@@ -78,7 +87,14 @@ class Panel(VTKObservationMixin):
 
     def load_sample(self, **changes: object) -> None:
         """Simulate a patient and load it, as the button does; `changes` are changes to `case_loading.SAMPLE`."""
-        self.inputs.load_sample(changes)
+        if self.reading.reading.active:
+            self.reading.say(_("Nothing can be loaded while a study is read. Sign out first."))
+        else:
+            self.inputs.load_sample(changes)
+
+    def _present(self) -> tuple[Any, ...]:
+        """The sections that the user sees."""
+        return (self.reading,) if self.reading.reading.active else self._work
 
     # --- what the sections report ------------------------------------------------------------------------------------
 
@@ -128,6 +144,25 @@ class Panel(VTKObservationMixin):
     def _show(self) -> None:
         display.show_result(self.context.parameters)
 
+    def _begin_reading(self, *order: Any) -> None:
+        """Sign a reader in, as `ReadingSection.begin` does, unless something may come into the scene meanwhile."""
+        if self.run.busy or self.perfusion.busy or self.inputs.loading:
+            raise InputError(
+                _("A case is being loaded, or a map is being computed."),
+                _("Wait until it is there, or cancel it; then sign in again."),
+            )
+        self.reading.begin(*order)
+
+    def _on_reading(self, active: bool) -> None:
+        """A reader has signed in or out: whoever reads sees nothing else of the panel."""
+        for section in self._work:
+            if active:
+                section.exit()
+            elif self._entered:
+                section.enter()
+            section.widget.visible = not active
+        self.reading.widget.visible = active
+
     # --- the scene ---------------------------------------------------------------------------------------------------
 
     def _new_parameters(self) -> HierSynthParameters:
@@ -143,6 +178,7 @@ class Panel(VTKObservationMixin):
         self.synthesis.drop()
         self.comparison.drop()
         self.inputs.drop()
+        self.reading.sign_out(scene_closed=True)
         self.roi.release()
         self.perfusion.drop()
 

@@ -71,6 +71,11 @@ class PerfusionSection:
         ui.curvesButton.clicked.connect(self._show_curves)
         ui.placeCurveButton.clicked.connect(self._place_curve)
 
+    @property
+    def busy(self) -> bool:
+        """Whether maps are being computed or loaded."""
+        return self.process.active or self.process.loading
+
     def set_parameters(self, parameters: HierSynthParameters) -> None:
         """Show and change these parameters from now on."""
         self.release()

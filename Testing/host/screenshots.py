@@ -77,7 +77,10 @@ def _compressed(picture: Image.Image) -> bytes:
 def main() -> int:
     """Takes all pictures, with the sample case and the demo model."""
     host = Host.start(offscreen=True)
-    host.style.choose(__name__, PROPERTIES)
+    for name in (__name__, "Testing.host.reading_screenshots", "Testing.panel"):
+        host.style.choose(name, PROPERTIES)
+    from Testing.host.reading_screenshots import take_reading
+
     panel = host.open_module("HierSynth").panel
     _load(host, panel)
     take(host, "inputs", panel.inputs.widget)
@@ -88,6 +91,7 @@ def main() -> int:
     _regions(host, panel)
     _perfusion(host, panel)
     _failure(host, panel)
+    take_reading(host, panel, take)
     host.quit()
     return 0
 

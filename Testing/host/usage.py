@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import unittest
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ PYTHON_TYPES = (
     BaseException,
     re.Pattern,
     np.ndarray,
+    contextlib.ExitStack,
     unittest.TestCase,
 )
 CONNECTING = ("connect", "disconnect")

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from HierSynthLib.case.finding import find_cases
 from HierSynthLib.cli import main
 from HierSynthLib.commands import jobs
-from HierSynthLib.commands.cohort import find_cases, resolve_pattern
+from HierSynthLib.commands.cohort import resolve_pattern
 from HierSynthLib.commands.terminal import Display
 from HierSynthLib.errors import InputError
 from HierSynthLib.fidelity.cohort import output as cohort_output

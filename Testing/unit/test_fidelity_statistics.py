@@ -202,10 +202,32 @@ def test_wilcoxon_by_turning_every_sign():
     assert signed_rank(second, first).effect == pytest.approx(-found.effect)
 
 
+TIED = [(1, 1, 1, 2, 2, -3), (2, 2, -2, 2, 2, 2, 2, 1, -1), (1, -1, 1, -1, 2, -2), (1,) * 14]
+
+
+@pytest.mark.parametrize("sizes", TIED)
+def test_wilcoxon_is_exact_with_ties(sizes):
+    found = signed_rank([*sizes, 0], [0] * (len(sizes) + 1))
+    ranks, up = stats.rankdata(np.abs(sizes)), np.array(sizes) > 0
+    signs = np.array(list(product((False, True), repeat=len(sizes))))
+    sums = np.where(signs, ranks, 0).sum(axis=1)
+    smaller = min(ranks[up].sum(), ranks[~up].sum())
+    assert found.statistic == smaller
+    assert found.p == pytest.approx(min(1.0, 2 * np.mean(sums <= smaller)), rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [6, 20, 50, 51])
+def test_wilcoxon_without_ties_is_that_of_scipy(n):
+    difference = np.random.default_rng(n).normal(0.3, 1.0, n)
+    expected = stats.wilcoxon(difference)
+    found = signed_rank(difference, np.zeros(n))
+    assert (found.statistic, found.p) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-12)
+
+
 def test_wilcoxon_needs_six_patients_that_differ():
     found = signed_rank([1, 2, 3, 4, 5, 6.0], [1, 1, 1, 1, 1, 1.0])
     assert found.p is None
-    assert "5 patients that differ: too few" in found.note
+    assert "5 patients with a difference: too few" in found.note
     assert signed_rank([], []).median_difference is None
 
 

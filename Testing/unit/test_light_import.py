@@ -30,6 +30,7 @@ LIGHT = [
     "fidelity.report.tables",
     "reader_study.administration",
     "reader_study.form",
+    "reader_study.image_file",
     "reader_study.protocol",
     "reader_study.record.answers",
     "reader_study.record.session",

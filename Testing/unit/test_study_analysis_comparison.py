@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from HierSynthLib.reader_study.analysis.choices import flags, preference, turing
-from HierSynthLib.reader_study.analysis.comparison import adjusted, clustered_signed_rank, compare
+from HierSynthLib.reader_study.analysis.comparison import adjusted, clustered_signed_rank, compare, verdict
 from HierSynthLib.reader_study.analysis.crossed import crossed_mean
 from HierSynthLib.reader_study.analysis.ratings import Ratings
 from HierSynthLib.reader_study.analysis.regions import region_agreement
@@ -135,7 +135,7 @@ def test_cases_without_difference_leave_no_test():
     assert clustered_signed_rank(cancelled).p is None
 
 
-def verdict(mean, spread=0.3, margin=0.5, better=True):
+def judged(mean, spread=0.3, margin=0.5, better=True):
     draw = np.random.default_rng(7)
     reference = draw.normal(3, 0.5, (60, 5))
     noise = draw.normal(0, spread, (60, 5))
@@ -150,16 +150,21 @@ def verdict(mean, spread=0.3, margin=0.5, better=True):
         higher_is_better=better,
     )
     assert found.difference.value == pytest.approx(mean)
-    return found.non_inferiority.verdict
+    result = verdict(found.non_inferiority.p, found.non_inferiority.p_inferior)
+    # Alone, one-sided tests at 2.5 % say what the two-sided 95 % interval says.
+    low, high = found.difference.low, found.difference.high
+    assert result == ("non-inferior" if low > -margin else "inferior" if high < -margin else "inconclusive")
+    return result
 
 
 @pytest.mark.parametrize("better", [True, False])
 def test_verdicts(better):
-    assert verdict(0.3, better=better) == "superior"
-    assert verdict(-0.2, better=better) == "non-inferior"
-    assert verdict(-0.5, better=better) == "inconclusive"
-    assert verdict(-1.0, better=better) == "inferior"
-    assert verdict(-0.2, margin=0.1, better=better) == "inferior"
+    assert judged(0.3, better=better) == "non-inferior"
+    assert judged(-0.2, better=better) == "non-inferior"
+    assert judged(-0.5, better=better) == "inconclusive"
+    assert judged(-1.0, better=better) == "inferior"
+    assert judged(-0.2, margin=0.1, better=better) == "inferior"
+    assert verdict(None, None) == "not known"
 
 
 def test_the_one_sided_p_of_the_margin_belongs_to_the_interval():
@@ -223,12 +228,54 @@ def test_answers_that_are_all_the_same_count_once_per_case():
 
 
 def test_turing_counts_both_kinds_of_error():
-    called = np.array([[1, 1], [1, 0], [0, 0], [1, NONE]])
-    found = turing(called, np.array([1, 1, 0, 0]), ("R1", "R2"))
+    synthetic, acquired = [[1, 1], [1, 0]], [[0, 0], [1, NONE]]  # (cases, readers)
+    found = turing(np.array([acquired, synthetic]), np.array([False, True]), ("R1", "R2"))
     assert found["by_reader"]["R1"]["accuracy"]["value"] == 0.75
     assert found["by_reader"]["R2"]["specificity"]["value"] == 1
     assert found["pooled"]["sensitivity"]["value"] == 0.75
+    assert found["pooled"]["specificity"]["value"] == pytest.approx(2 / 3)
+    assert found["pooled"]["balanced"]["value"] == pytest.approx((0.75 + 2 / 3) / 2)
+    assert found["pooled"]["accuracy"]["value"] == pytest.approx(5 / 7)
     assert found["pooled"]["accuracy"]["n"] == 7
+
+
+def test_always_the_same_answer_is_guessing_however_many_arms_are_synthetic():
+    always = np.ones((3, 20, 4))
+    found = turing(always, np.array([False, True, True]), ("R1", "R2", "R3", "R4"))["pooled"]
+    assert found["accuracy"]["value"] == pytest.approx(2 / 3)
+    assert found["balanced"]["value"] == pytest.approx(0.5)
+    assert found["balanced"]["low"] < 0.5 < found["balanced"]["high"]
+    assert turing(always, np.array([True, True, True]), ("R1",))["pooled"]["balanced"]["value"] is None
+
+
+@pytest.mark.parametrize(("arms", "missing"), [(2, 0.0), (3, 0.2)])
+def test_the_interval_of_the_balanced_accuracy_holds_the_truth_where_hard_cases_are_hard_in_every_arm(arms, missing):
+    """The same answers with every map as a case of its own would hold it in fewer than 91 % of studies."""
+    draw, cases, readers, studies = np.random.default_rng(16), 40, 5, 250
+    synthetic = np.arange(arms) > 0
+    truth = stats.norm.cdf(0.3 / np.sqrt(1 + 0.8**2 + 0.15**2))  # P(e < 0.3 + case + reader), all normal
+    held = naive = 0
+    for _ in range(studies):
+        ease = 0.3 + 0.8 * draw.normal(size=(1, cases, 1)) + 0.15 * draw.normal(size=(1, 1, readers))
+        correct = (draw.normal(size=(arms, cases, readers)) < ease).astype(float)
+        correct[draw.random(correct.shape) < missing] = NONE
+        found = clustered_share(correct[synthetic], correct[~synthetic])
+        held += found.low < truth < found.high
+        apart = clustered_share(correct.reshape(-1, readers))
+        naive += apart.low < truth < apart.high
+    assert 0.925 < held / studies < 0.985
+    assert naive / studies < 0.91
+
+
+def test_one_answer_per_case_and_kind_makes_the_mean_of_the_cell():
+    """Linearised answers of a complete table are the means of each case's answers, for which `crossed_mean` stands."""
+    correct = (np.random.default_rng(17).random((2, 30, 4)) < 0.7).astype(float)
+    found, cells = clustered_share(correct[:1], correct[1:]), crossed_mean(correct.mean(axis=0))
+    share = correct.mean()
+    effective = min(240, share * (1 - share) / cells.standard_error**2)
+    quantile = stats.t.ppf(0.975, cells.freedom)
+    assert (found.low, found.high) == pytest.approx(wilson_interval(share, effective, quantile))
+    assert found.n == 240
 
 
 def test_preference_leaves_the_undecided_out_of_the_share():
@@ -279,3 +326,11 @@ def test_marked_regions_agree_between_arms():
     assert all_readers["reference_values"][0] == pytest.approx(values[0, 0, 2])  # only R3 has both
     assert [row["reader"] for row in found["arms"]] == ["all", "R1", "R2", "R3"]
     assert found["readers"]["acquired"]["value"] > 0.95
+
+
+def test_fewer_than_five_cases_have_no_interval_by_any_method():
+    table = np.random.default_rng(0).integers(1, 6, (4, 5, 3)).astype(float)
+    for cases, known in ((4, False), (5, True)):
+        found = compare("quality", ("a", "b"), table[0, :cases], table[1, :cases], ("R1", "R2", "R3"))
+        assert found.bootstrap.value == pytest.approx((table[0, :cases] - table[1, :cases]).mean())
+        assert (found.bootstrap.low is not None) == (found.difference.low is not None) == known

@@ -20,10 +20,9 @@ from HierSynthLib.reader_study.exports import export_study
 from HierSynthLib.reader_study.exports.mrmc import imrmc_files
 from HierSynthLib.reader_study.exports.redcap import DICTIONARY_COLUMNS
 from HierSynthLib.reader_study.key import Key
-from HierSynthLib.reader_study.methods import methods_paragraph
 from HierSynthLib.reader_study.record.session import sign_in
 from HierSynthLib.volume import read_volume
-from Testing.reader_studies import Time, make_study, read_session
+from Testing.reader_studies import SEED, Time, make_study, read_session
 from Testing.simulated_readers import REFERENCE, TEST, simulate
 
 ACQUIRED, OTHER = "gadolinium", "zebrafish"
@@ -101,9 +100,9 @@ def results(study, tmp_path_factory):
 def exported(study, tmp_path_factory):
     out = tmp_path_factory.mktemp("exports") / "out"
     formats = ["long", "imrmc", "mrmcaov", "redcap"]
-    return {path.name: path.read_text("utf-8") for path in export_study(
-        study / "study", study / "key.json", out, formats, Silent()
-    )}  # fmt: skip
+    files = export_study(study / "study", study / "key.json", out, formats, Silent())
+    assert all(path.name.startswith("SIMULATED-") for path in files)
+    return {path.name.removeprefix("SIMULATED-"): path.read_text("utf-8") for path in files}
 
 
 def rows_of(text):
@@ -117,7 +116,7 @@ def test_a_study_is_unblinded_only_when_closed_and_with_its_own_key(tmp_path):
     made = make_study(tmp_path / "a", 2)
     with pytest.raises(InputError, match="not closed"):
         load(made.folder, tmp_path / "a" / "key.json")
-    make_study(tmp_path / "b", 2, seed=8)
+    make_study(tmp_path / "b", 2, seed=SEED + 1)
     close_study(made.folder, incomplete="a test")
     with pytest.raises(InputError, match="does not belong"):
         load(made.folder, tmp_path / "b" / "key.json")
@@ -171,8 +170,10 @@ def test_a_washout_that_was_cut_short_is_told(tmp_path):
     time.later(days=3)
     read_session(made.folder, "R1", time, override="on leave later")
     close_study(made.folder, incomplete="a test")
-    (sentence,) = load(made.folder, tmp_path / "key.json").overrides
-    assert sentence == "R1 read session 2 3.0 instead of 28 days after the same cases. Reason: on leave later"
+    assert (
+        load(made.folder, tmp_path / "key.json").warnings[-1]
+        == "R1 read session 2 3.0 instead of 28 days after the same cases. Reason: on leave later"
+    )
 
 
 # --- results ---------------------------------------------------------------------------------------------------------
@@ -192,7 +193,9 @@ def test_known_answers_give_known_results(results):
     assert preferred["counts"] == {"test": 0, "none": 2, "reference": 14}
     (question,) = found["turing"]
     assert question["pooled"]["accuracy"]["value"] == pytest.approx(15 / 16)
+    assert question["pooled"]["balanced"]["value"] == pytest.approx(15 / 16)
     assert question["pooled"]["sensitivity"]["value"] == 1
+    assert (question["acquired"], question["synthetic"]) == ([ACQUIRED], [OTHER])
     (diagnosis,) = found["diagnosis"]
     assert (diagnosis["positive"], diagnosis["negative"]) == (4, 4)
     right = {arm["arm"]: arm["pooled"]["accuracy"]["value"] for arm in diagnosis["choices"]}
@@ -375,23 +378,6 @@ def test_no_format_and_nothing_to_export_are_told(study, tmp_path):
     files = export_study(made.folder, tmp_path / "key.json", tmp_path / "out", ["imrmc", "long"], reporter)
     assert [path.name for path in files] == ["answers.csv", "codebook.csv"]
     assert reporter.warnings == [
-        "Nothing to export as imrmc: the study has no diagnosis with a confidence and a known truth."
+        "The study was closed before everything was read. Reason: a test",
+        "Nothing to export as imrmc: the study has no diagnosis with a confidence and a known truth.",
     ]
-
-
-# --- methods ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_methods_paragraph_names_the_arms_only_with_the_key(study):
-    from HierSynthLib.reader_study.study import Study
-
-    public = Study.read(study / "study")
-    blinded = methods_paragraph(public)
-    assert ACQUIRED not in blinded
-    assert OTHER not in blinded
-    assert "Two simulated readers" in blinded
-    whole = methods_paragraph(public, Key.read(study / "key.json").protocol, 8)
-    assert f"eight cases in two arms: {ACQUIRED} and {OTHER}, with {ACQUIRED} as reference" in whole
-    assert "30 % of the cases" in whole
-    assert "Obuchowski–Rockette" in whole
-    assert "one training case" in whole.lower()

@@ -16,6 +16,7 @@ from HierSynthLib.reader_study.administration import close_study, recover_record
 from HierSynthLib.reader_study.record import database
 from HierSynthLib.reader_study.record.answers import read_answers
 from HierSynthLib.reader_study.record.database import MIGRATIONS
+from HierSynthLib.reader_study.record.refusals import BusyError, SignedInElsewhereError
 from HierSynthLib.reader_study.record.session import sign_in
 from HierSynthLib.reader_study.verify import verify_record
 from Testing.reader_studies import Time, copied, make_study, read_session, some_answer
@@ -154,7 +155,21 @@ def test_a_changed_event_is_no_loss(folder, time):
     (folder / "record.anchor").write_bytes(bytes(90))
     with pytest.raises(InputError, match="is damaged"), sign_in(folder, "R1", clock=time):
         pass
-    assert recover_record(folder, "power cut", clock=time) == "The damaged anchor was renewed."
+    assert recover_record(folder, "power cut", clock=time) == "The anchor was renewed."
+    assert verify_record(folder).notes == ["Recoveries after a loss: 1."]
+
+
+def test_a_lost_anchor_is_a_loss_that_is_noted(folder, time):
+    (folder / "record.anchor").unlink()
+    with sign_in(folder, "R1", clock=time, monotonic=time.monotonic) as session:  # nobody has worked with it yet
+        answer_one(session)
+    (folder / "record.anchor").unlink()
+    with pytest.raises(InputError, match=r"no record\.anchor") as caught, sign_in(folder, "R1", clock=time):
+        pass
+    assert "hiersynth study recover" in caught.value.hint
+    assert recover_record(folder, "power cut", clock=time) == "The anchor was renewed."
+    with sign_in(folder, "R1", clock=time) as session:
+        assert session.slot.position == 2
     assert verify_record(folder).notes == ["Recoveries after a loss: 1."]
 
 
@@ -194,18 +209,17 @@ def test_one_reader_in_two_windows_the_second_takes_over(folder, time):
         first.answer("quality", 2)
         with sign_in(folder, "R1", clock=time) as second:
             assert second.answers() == {"quality": 2}
-            with pytest.raises(InputError, match="R1 has signed in or out in another window"):
+            with pytest.raises(SignedInElsewhereError, match="R1 has signed in or out in another window"):
                 first.answer("quality", 5)
             second.answer("certain", 50)
     assert stored(folder) == [("R1", 1, "quality", 2), ("R1", 1, "certain", 50.0)]
 
 
-def test_a_record_that_another_program_keeps_locked_is_told(folder, time, monkeypatch):
-    monkeypatch.setattr(database, "BUSY_S", 0.05)
-    with sign_in(folder, "R1", clock=time) as session:
+def test_a_record_that_another_program_keeps_locked_is_told(folder, time):
+    with sign_in(folder, "R1", clock=time, wait_s=0.05) as session:
         other = sqlite3.connect(folder / "record.sqlite", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(OutputError, match="being written by another process"):
+        with pytest.raises(BusyError, match="being written by another process"):
             session.answer("quality", 2)
         other.execute("ROLLBACK")
         other.close()
@@ -342,7 +356,7 @@ def test_a_record_of_version_1_is_brought_up_to_date(folder, time):
     assert stored(folder)[: len(before)] == before
     assert verify_record(folder).whole
     connection = sqlite3.connect(new)
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
     with pytest.raises(sqlite3.IntegrityError, match="only grows"):
         connection.execute("DELETE FROM answers")
     connection.close()

@@ -58,6 +58,9 @@ def test_the_example_protocol_is_valid_and_survives_json():
         ({"required": "yes"}, "true or false"),
         ({"text": " "}, "empty"),
         ({"id": "two words"}, "letters, digits"),
+        ({"margin": 0}, "greater than 0"),
+        ({"primary": True, "purpose": "agreement"}, "rating on a Likert scale"),
+        ({"primary": True, "kind": "choice", "options": ["a", "b"], "purpose": "rating"}, "rating on a Likert scale"),
     ],
 )
 def test_a_wrong_item_is_named(change, words):
@@ -105,6 +108,26 @@ def test_possible_and_impossible_answers(kind):
             item.check(value)
 
 
+ARMS = [{"name": "a", "source": "CBV_acquired", "reference": True}, {"name": "b", "source": "maps"}]
+
+
+def test_where_a_map_comes_from_is_known_of_the_acquired_one_only():
+    protocol = Protocol.parse(plan(arms=[*ARMS, {"name": "c", "source": "CBV_true"}]))
+    assert [arm.origin for arm in protocol.arms] == ["acquired", "", ""]
+    # A mode without the arm in question can be a Turing test; what is not known can be told.
+    three = [*ARMS, {"name": "c", "source": "other", "origin": "synthetic"}]
+    Protocol.parse(plan(arms=three, modes=[{"kind": "turing", "arms": ["a", "c"]}]))
+    told = Protocol.parse(plan(arms=[{**ARMS[0], "origin": "synthetic"}, {**ARMS[1], "origin": "acquired"}]))
+    assert [arm.origin for arm in told.arms] == ["synthetic", "acquired"]
+    assert Protocol.parse(told.as_json()) == told
+
+
+def test_primary_end_points_survive_json():
+    form = Form.parse(with_item(primary=True))
+    assert Form.parse(form.as_json()).item("q").primary
+    assert not Form.parse(with_item()).item("q").primary
+
+
 WORDS = st.text(max_size=5)
 PLAIN = st.none() | st.booleans() | st.integers() | WORDS
 ANYTHING = st.recursive(PLAIN, lambda each: st.lists(each, max_size=3) | st.dictionaries(WORDS, each, max_size=3))
@@ -143,6 +166,9 @@ def test_a_protocol_with_one_odd_field_is_usable_or_refused(name, value):
         ({"duplicates": 0.5}, "0.3"),
         ({"display": {"window": [3, 1]}}, "ascending"),
         ({"washout_days": -1}, "3650"),
+        ({"margin": 0}, "greater than 0"),
+        ({"arms": ARMS, "modes": ["turing"]}, "has b, of which nobody knows"),
+        ({"arms": [{**ARMS[0], "origin": "real"}, ARMS[1]]}, "acquired, synthetic"),
     ],
 )
 def test_a_wrong_protocol_is_explained(change, words):
@@ -151,9 +177,10 @@ def test_a_wrong_protocol_is_explained(change, words):
 
 
 def test_the_public_protocol_has_nothing_that_the_arms_follow_from():
-    protocol = Protocol.parse(plan(training_cases=["patient-001"]))
+    protocol = Protocol.parse(plan(training_cases=["patient-001"], duplicates=0.2))
     public = protocol.public()
     assert (public.arms, public.seed, public.training_cases, public.modes[0].arms) == ((), None, (), ())
+    assert public.duplicates == 0
     text = str(public.as_json())
     assert not any(word in text for word in ("gadolinium", "zebrafish", "made/map", "patient", "seed"))
     assert Protocol.parse_public(public.as_json()) == public

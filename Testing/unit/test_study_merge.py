@@ -7,12 +7,13 @@ import sqlite3
 import pytest
 
 from HierSynthLib.errors import InputError
-from HierSynthLib.reader_study.administration import close_study, study_status
+from HierSynthLib.reader_study.administration import close_study, recover_record, study_status
 from HierSynthLib.reader_study.merge import merge_studies
 from HierSynthLib.reader_study.record.answers import read_answers
+from HierSynthLib.reader_study.record.refusals import DamagedRecordError
 from HierSynthLib.reader_study.record.session import sign_in
 from HierSynthLib.reader_study.verify import verify_record
-from Testing.reader_studies import Time, copied, make_study, read_session
+from Testing.reader_studies import SEED, Time, copied, make_study, read_session
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def test_amendments_keep_what_they_replace(machines, tmp_path):
 
 
 def test_other_studies_altered_and_closed_records_are_refused(machines, made, tmp_path):
-    other = make_study(tmp_path / "other", 2, seed=99).folder
+    other = make_study(tmp_path / "other", 2, seed=SEED + 1).folder
     with pytest.raises(InputError, match="different studies"):
         merge_studies([machines[0], other], tmp_path / "merged")
     with pytest.raises(InputError, match="two or more"):
@@ -133,3 +134,46 @@ def test_of_three_machines_each_reader_is_found(made, tmp_path):
     assert report["R1"][1] == f"from {folders[2]}"
     status = {each["reader"]: each["done"] for each in study_status(tmp_path / "merged")["readers"]}
     assert status == {"R1": 2, "R2": 0}
+
+
+def bodies(folder, *kinds):
+    connection = sqlite3.connect(folder / "record.sqlite")
+    found = connection.execute("SELECT kind, body FROM events ORDER BY seq").fetchall()
+    connection.close()
+    return [json.loads(body) for kind, body in found if kind in kinds]
+
+
+def test_recoveries_and_earlier_merging_stay_in_the_log(machines, tmp_path):
+    time = Time()
+    read_session(machines[0], "R1", time, most=1)
+    (machines[0] / "record.anchor").unlink()
+    recover_record(machines[0], "power cut", clock=time)
+    copy = tmp_path / "copy"
+    shutil.copytree(machines[0], copy)  # tells of the same recovery
+    first, second = tmp_path / "merged", tmp_path / "merged again"
+    merge_studies([machines[0], machines[1], copy], first, clock=time)
+    read_session(machines[1], "R2", time, most=1)
+    merge_studies([first, machines[1]], second, clock=time)
+    assert [body["reason"] for body in bodies(second, "recovered")] == ["power cut"]
+    newest, oldest = bodies(second, "merged")
+    assert newest["records"][0]["head"] == verify_record(first).receipt
+    assert oldest["records"][0]["head"] == verify_record(machines[0]).receipt
+    origins = {tuple(body["origin"][3][1:3]) for body in bodies(second, "answered") if len(body["origin"]) == 4}
+    connection = sqlite3.connect(machines[0] / "record.sqlite")
+    known = set(connection.execute("SELECT seq, hash FROM events WHERE kind = 'answered'").fetchall())
+    connection.close()
+    assert origins == known
+    found = verify_record(second)
+    assert found.problems == []
+    assert found.notes == ["Recoveries after a loss: 1.", "Records merged: 2."]
+
+
+def test_images_that_were_changed_do_not_get_into_a_merged_study(machines, tmp_path):
+    image = next((machines[0] / "images").iterdir())
+    image.write_bytes(image.read_bytes()[:-1] + b"?")
+    with pytest.raises(DamagedRecordError, match=f"{image.name} was changed") as caught:
+        merge_studies(machines, tmp_path / "merged")
+    assert "restore a copy" in caught.value.hint
+    assert "--accept-damaged" not in caught.value.hint  # merging has no such option
+    merge_studies(machines[::-1], tmp_path / "merged")
+    assert verify_record(tmp_path / "merged").whole

@@ -1,16 +1,14 @@
-"""A reader at work: order, durability, locking, amendments, time, washout, isolation."""
+"""A reader at work: order, durability, locking, amendments, images, isolation."""
 
 import json
 import sqlite3
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from HierSynthLib.errors import InputError
 from HierSynthLib.reader_study.administration import close_study, study_status
-from HierSynthLib.reader_study.record.activity import ActivityClock
 from HierSynthLib.reader_study.record.answers import final_answers, read_answers
+from HierSynthLib.reader_study.record.refusals import ImageError
 from HierSynthLib.reader_study.record.session import sign_in
 from HierSynthLib.reader_study.verify import verify_record
 from Testing.reader_studies import Time, copied, make_study, read_everything, read_session, some_answer
@@ -97,8 +95,10 @@ def test_the_disk_is_waited_for_at_every_answer(folder, time):
         session.show()
         answer_all(session)
         session.submit()
-    # 1 NORMAL for "shown", 2 FULL for answers and submission: https://www.sqlite.org/pragma.html#pragma_synchronous
-    assert levels == [1, 2, 2, 2, 2]
+        session.show()
+    # 1 NORMAL for "shown", 2 FULL for answers, submission, and the first that is shown of a sitting, from which the
+    # washout counts: https://www.sqlite.org/pragma.html#pragma_synchronous
+    assert levels == [2, 2, 2, 2, 2, 1]
 
 
 def level(connection):
@@ -161,77 +161,6 @@ def test_what_is_not_asked_or_not_possible_is_refused(folder, time):
     assert events(folder, "answered") == []
 
 
-def test_times_are_those_of_a_stopwatch(folder):
-    watch = {"now": 100.0}
-    with sign_in(folder, "R1", clock=Time(), monotonic=lambda: watch["now"]) as session:
-        session.show()
-        watch["now"] += 10
-        session.touch()
-        watch["now"] += 200  # away: 60 s count as active, the rest as idle
-        session.answer("quality", 3)
-        watch["now"] += 5
-        session.pause()
-        with pytest.raises(InputError, match="paused"):
-            session.answer("certain", 1)
-        watch["now"] += 5000
-        session.resume()
-        watch["now"] += 7
-        session.answer("certain", 1)
-    first, second = events(folder, "answered")
-    assert (first["active_s"], first["idle_s"]) == (70.0, 140.0)
-    assert (second["active_s"], second["idle_s"]) == (12.0, 0.0)
-
-
-@given(st.lists(st.tuples(st.floats(0, 500), st.booleans()), max_size=20))
-def test_active_and_idle_time_together_are_the_time_without_pauses(steps):
-    watch = {"now": 0.0}
-    clock, running = ActivityClock(60.0, lambda: watch["now"]), 0.0
-    for seconds, toggle in steps:
-        watch["now"] += seconds
-        running += 0.0 if clock.paused else seconds
-        if toggle:
-            clock.resume() if clock.paused else clock.pause()
-        else:
-            clock.touch()
-    active, idle = clock.read()
-    assert active + idle == pytest.approx(running, abs=0.002)
-    assert active <= 60.0 * (len(steps) + 1)
-
-
-def test_the_second_session_waits_for_the_washout(folder, time):
-    read_session(folder, "R1", time)
-    last = time.now
-    time.later(days=27.9)
-    with (
-        pytest.raises(InputError, match=f"Session 2 of R1 may begin on {last.year}-03-29") as caught,
-        at_work(folder, time),
-    ):
-        pass
-    assert "reason" in caught.value.hint
-    assert events(folder, "washout_overridden") == []
-    time.later(days=0.2)
-    with at_work(folder, time) as session:
-        assert session.number == 2
-    with at_work(folder, time, "R2") as session:  # the washout is each reader's own
-        assert session.number == 1
-
-
-def test_an_override_is_logged_with_its_reason_and_asked_for_once(folder, time):
-    read_session(folder, "R1", time)
-    time.later(days=3)
-    with at_work(folder, time, override="holiday") as session:
-        answer_all(session)
-        session.submit()
-    with at_work(folder, time) as session:
-        assert (session.number, session.slot.position) == (2, 6)
-    (found,) = events(folder, "washout_overridden")
-    assert found["reason"] == "holiday"
-    assert found["session"] == 2
-    assert found["required_days"] == 28
-    assert found["days"] == pytest.approx(3, abs=0.01)
-    assert "Sessions begun before the washout was over: 1." in verify_record(folder).notes
-
-
 def test_a_reader_sees_no_other_readers_answers(folder, time):
     with at_work(folder, time, "R1") as one, at_work(folder, time, "R2") as two:
         one.answer("quality", 5)
@@ -271,3 +200,39 @@ def test_training_is_marked(tmp_path, time):
     read_session(study.folder, "R1", time, most=2)
     close_study(study.folder, incomplete="test", clock=time)
     assert [row.training for row in read_answers(study.folder) if row.item == "quality"] == [True, False]
+
+
+def test_a_second_process_cannot_answer_what_the_first_submitted(folder, time):
+    """Commands attach to one sitting, so nothing but the record tells them of one another."""
+    with at_work(folder, time) as first, at_work(folder, time, attach=True) as second:
+        answer_all(first)
+        first.submit()
+        for call in (lambda: second.answer("quality", 5), second.submit, lambda: second.skip("late")):
+            second._submitted = set()  # as it was when the process began
+            with pytest.raises(InputError, match="Position 1 is submitted"):
+                call()
+        assert second.forward().position == 2
+    assert [body["value"] for body in events(folder, "answered") if body["item"] == "quality"] == [2]
+    assert events(folder, "skipped") == []
+    assert verify_record(folder).whole
+
+
+def test_an_image_that_was_changed_is_not_shown(folder, made, time):
+    upcoming = made.slots("R1")[1].presentation
+    image = made.image_file(upcoming.images[0]).name
+    content = (folder / "images" / image).read_bytes()
+    (folder / "images" / image).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with at_work(folder, time) as session:
+        session.show()
+        with pytest.raises(ImageError, match=f"{image} was changed"):
+            session.check_images(upcoming)
+        answer_all(session)
+        session.submit()
+        with pytest.raises(ImageError, match=f"{image} of position 2 was changed") as caught:
+            session.show()
+        assert (caught.value.missing, caught.value.position, caught.value.path.name) == (False, 2, image)
+        assert session.show(checked=True).position == 2  # the panel compares while it reads
+        (folder / "images" / image).unlink()
+        with pytest.raises(ImageError, match="is missing") as caught:
+            session.show(checked=True)
+        assert caught.value.missing

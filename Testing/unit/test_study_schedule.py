@@ -17,7 +17,7 @@ def protocol(arms=2, readers=2, modes=("single",), duplicates=0.0, seed=1):
     names = [f"arm{number}" for number in range(arms)]
     return Protocol.parse(
         plan(
-            arms=[{"name": n, "source": f"{n}.nii", "reference": n == "arm0"} for n in names],
+            arms=[{"name": n, "source": f"{n}.nii", "reference": n == "arm0", "origin": "synthetic"} for n in names],
             modes=list(modes),
             readers=[f"R{number}" for number in range(1, readers + 1)],
             duplicates=duplicates,
@@ -72,6 +72,8 @@ def test_a_duplicate_repeats_its_original_a_third_of_the_session_later(design, c
         repeated = 0
         for session in {each.session for each in showings}:
             here = [each for each in showings if each.session == session]
+            # Every session has the same number, so that its length tells nothing.
+            assert sum(each.duplicate for each in here) == round(design["duplicates"] * cases)
             for place, each in enumerate(here):
                 if each.duplicate:
                     first = next(i for i, e in enumerate(here) if e.case == each.case)
@@ -94,8 +96,7 @@ def test_arms_are_balanced_over_sessions_and_sides(design, cases):
             if here[0].mode != "side_by_side":
                 units, counts = design["arms"], Counter(each.arms for each in here)
             frequencies = [*counts.values(), *[0] * (units - len(counts))]
-            # An odd number of units needs twice as many rows, of which two hold a unit in the same session.
-            assert max(frequencies) - min(frequencies) <= (1 if units % 2 == 0 or units == 1 else 2)
+            assert max(frequencies) - min(frequencies) <= 1
         for mode in set(design["modes"]) & {"side_by_side"}:
             for other in range(1, design["arms"]):
                 sides = Counter(
@@ -138,6 +139,46 @@ def test_training_comes_first_and_once():
         assert [each.training for each in showings[:3]] == [True, True, False]
         assert {each.case for each in showings[:2]} == {"t1", "t2"}
         assert not any(each.training for each in showings[2:])
+
+
+def test_neither_side_nor_arm_of_the_first_training_case_can_be_foreseen():
+    """With the program at hand, nobody knows which of the first two maps is the reference, or whether the first is."""
+    pairs = singles = readings = 0
+    for seed in range(40):
+        chosen = protocol(modes=("side_by_side", "single"), readers=2, seed=seed)
+        for showings in make_schedule(chosen, case_names(3), ["t1"]).values():
+            training = [each for each in showings if each.training]
+            assert [each.mode for each in training] == ["side_by_side", "single"]
+            pairs += training[0].arms[0] == "arm0"
+            singles += training[1].arms == ("arm0",)
+            readings += 1
+    assert readings == 80
+    # 80 throws of a coin: 40 ± 4 standard deviations of 4.5.
+    assert abs(pairs - 40) <= 18
+    assert abs(singles - 40) <= 18
+
+
+def test_nor_can_the_first_session_or_side_of_a_single_case():
+    sides = firsts = 0
+    for seed in range(80):
+        (showings,) = make_schedule(protocol(modes=("single", "side_by_side"), readers=1, seed=seed), ["c"]).values()
+        firsts += showings[0].arms == ("arm0",)
+        sides += showings[2].arms[0] == "arm0"
+    assert abs(firsts - 40) <= 18
+    assert abs(sides - 40) <= 18
+
+
+@pytest.mark.parametrize("arms", [2, 3, 4, 5])
+def test_the_sessions_of_all_readers_do_not_tell_the_arm_of_a_map(arms):
+    """Where readers share images, the sessions in which each of them sees a map occur equally often for every arm."""
+    cases = case_names(2 * arms * 3)
+    schedule = make_schedule(protocol(arms=arms, readers=6, seed=arms), cases)
+    session = {(reader, e.case, e.arms): e.session for reader, showings in schedule.items() for e in showings}
+    seen = {
+        arm: Counter(tuple(session[reader, case, (f"arm{arm}",)] for reader in schedule) for case in cases)
+        for arm in range(arms)
+    }
+    assert all(each == seen[0] for each in seen.values())
 
 
 @pytest.mark.parametrize("count", range(2, 8))

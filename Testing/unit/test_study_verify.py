@@ -6,16 +6,27 @@ import hashlib
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from HierSynthLib.errors import InputError
-from HierSynthLib.reader_study.record.events import START, chain_hash
+from HierSynthLib.reader_study.administration import close_study
+from HierSynthLib.reader_study.closed import read_closed
+from HierSynthLib.reader_study.record.answers import is_closed
+from HierSynthLib.reader_study.record.database import open_record, writing
+from HierSynthLib.reader_study.record.events import START, chain, chain_hash, write_anchor
+from HierSynthLib.reader_study.record.refusals import DamagedRecordError
+from HierSynthLib.reader_study.record.store import insert_answer, insert_submission
 from HierSynthLib.reader_study.verify import verify_record
 from Testing.reader_studies import Time, copied, make_study, read_session
 
+ROOT = Path(__file__).parents[2]
 TABLES = ("events", "answers", "submissions")
 
 
@@ -194,3 +205,133 @@ def test_the_file_itself_refuses_changes(folder):
             with pytest.raises(sqlite3.IntegrityError, match="only grows"):
                 connection.execute(statement)
     connection.close()
+
+
+ANSWER = {"session": 1, "active_s": 1.0, "idle_s": 0.0, "amendment_of": None, "reason": "", "training": False}
+
+
+def appended(folder, study, *made_up):
+    """Write events with a correct chain, tables and anchor, as somebody who has this program can."""
+    with open_record(folder) as connection, writing(connection):
+        for reader, kind, changes in made_up:
+            position = changes.get("position", 1)
+            body = {"position": position, "presentation": study.slots("R1")[position - 1].presentation.id}
+            if kind in ("answered", "amended"):
+                body |= ANSWER | {"item": "quality", "value": 5}
+            event = chain(connection, reader, kind, body | changes, "2026-03-01T09:00:00.000Z")
+            if kind in ("answered", "amended"):
+                insert_answer(connection, event, body | changes)
+            if kind == "submitted" and position != 1:
+                insert_submission(connection, event, position)
+    write_anchor(folder, event)
+    return event.seq
+
+
+@pytest.mark.parametrize(
+    ("reader", "kind", "changes", "words"),
+    [
+        ("R1", "answered", {}, "R1 answered after submission, and without amending, position 1"),
+        ("R1", "amended", {}, "R1 amended without a reason position 1"),
+        ("R1", "amended", {"reason": "x", "amendment_of": 4, "item": "remark"}, "amended an answer to something else"),
+        ("R2", "amended", {"reason": "x", "position": 3}, "tells of a position that is not in the schedule of R2"),
+        ("R1", "answered", {"position": 4, "item": "better", "session": 2}, "answers what was not asked at position 4"),
+        ("R1", "answered", {"position": 4, "session": 1}, "answers what was not asked at position 4"),
+        ("R7", "signed_in", {}, '"R7", who is no reader'),
+        ("", "answered", {}, 'is by "", who is no reader'),
+    ],
+)
+def test_a_chain_that_is_right_but_tells_what_cannot_have_happened_is_found(folder, read, reader, kind, changes, words):
+    number = appended(folder, read[0], (reader, kind, changes))
+    problems = verify_record(folder, images=False).problems
+    assert any(words in problem and f"Event {number}" in problem for problem in problems)
+
+
+def test_events_after_the_end_are_found(folder, read):
+    close_study(folder, incomplete="test", clock=Time())
+    number = appended(folder, read[0], ("R1", "signed_in", {"session": 2}))
+    assert verify_record(folder, images=False).problems == [
+        f"Event {number} (signed_in) came after the study was closed."
+    ]
+
+
+def test_a_damaged_record_is_neither_closed_nor_read_without_a_reason_that_is_kept(folder):
+    forge(folder, ("UPDATE answers SET value = '5' WHERE item = 'quality'",))
+    with pytest.raises(DamagedRecordError, match="is not the one that the log tells of") as caught:
+        close_study(folder, incomplete="test", clock=Time())
+    assert "--accept-damaged REASON" in caught.value.hint
+    with pytest.raises(InputError, match="not closed"):
+        read_closed(folder)
+    close_study(folder, incomplete="test", accept_damaged="the disk broke", clock=Time())
+    with pytest.raises(DamagedRecordError):
+        read_closed(folder)
+    record = read_closed(folder, accept_damaged="the disk broke")
+    assert record.verification.problems == caught.value.problems == record.verification.accepted_problems
+    assert record.verification.accepted == "the disk broke"
+    assert record.events[-1].kind == "closed"
+    assert any("Closed although the record was not whole (the disk broke)" in n for n in record.verification.notes)
+
+
+def test_closing_checks_the_images_and_reading_does_where_they_are_measured(folder):
+    image = next((folder / "images").iterdir())
+    content = image.read_bytes()
+    image.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(DamagedRecordError, match=f"{image.name} was changed"):
+        close_study(folder, incomplete="test", clock=Time())
+    image.write_bytes(content)
+    close_study(folder, incomplete="test", clock=Time())
+    assert read_closed(folder, images=True).verification.whole
+    image.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert len(read_closed(folder).answers) == 3 * 5
+    with pytest.raises(DamagedRecordError, match=f"{image.name} was changed"):
+        read_closed(folder, images=True)
+
+
+def test_answers_that_no_receipt_covers_are_named(folder, read):
+    told = "Answers after the last of these receipts: R2 (6)."
+    assert told in verify_record(folder, [read[1]], images=False).notes
+    last = rows(folder, "events")[-1]
+    assert told not in verify_record(folder, [read[1], f"{last[1]}:{last[7]}"], images=False).notes
+
+
+READ_ONLY = """
+import os, sys
+from pathlib import Path
+from HierSynthLib.reader_study.verify import verify_record
+verify_record(Path(sys.argv[2]), images=False)  # loads what Python loads late, which others may not read
+if os.geteuid() == 0:
+    os.setuid(65534)
+found = verify_record(Path(sys.argv[1]), images=False)
+print(found.problems, found.answers)
+"""
+
+
+@pytest.mark.parametrize("pending", [False, True], ids=["one file", "with a write-ahead log"])
+def test_a_copy_where_nothing_can_be_written_is_verified(read, pending):
+    with TemporaryDirectory() as name:  # not below tmp_path, which others may not enter
+        folder = copied(read[0], Path(name) / "study")
+        if pending:
+            with open_record(folder) as connection:
+                with writing(connection):
+                    chain(connection, "R2", "signed_out", {}, "2026-03-01T09:30:00.000Z")
+                for suffix in ("", "-wal"):  # as it is when the machine stops: closing would empty the log
+                    shutil.copy(folder / f"record.sqlite{suffix}", Path(name) / f"kept{suffix}")
+            for suffix in ("", "-wal"):
+                shutil.move(Path(name) / f"kept{suffix}", folder / f"record.sqlite{suffix}")
+        for path in (Path(name), folder, *folder.iterdir()):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        program = [sys.executable, "-c", READ_ONLY, folder, read[0].folder]
+        told = subprocess.run(program, capture_output=True, text=True, cwd=ROOT, check=False)
+        Path(name).chmod(0o755)
+        folder.chmod(0o755)
+        assert told.stdout == "[] 15\n", told.stderr
+        assert not (folder / "record.sqlite-shm").exists()
+
+
+def test_whether_a_study_is_closed_needs_no_look_at_every_event(folder):
+    with open_record(folder) as connection:
+        asked = []
+        connection.set_trace_callback(asked.append)
+        assert not is_closed(connection)
+        connection.set_trace_callback(None)
+        (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {asked[0]}").fetchall()
+    assert "INDEX events_closed" in plan[3]

@@ -24,6 +24,8 @@ FEWEST_FOR_BOOTSTRAP = 5
 FEWEST_FOR_AGREEMENT = 5
 # With five pairs even the most extreme two-sided p is 0.0625.
 FEWEST_FOR_WILCOXON = 6
+# Up to it the distribution of the signed ranks is enumerated (as in `scipy.stats.wilcoxon`).
+MOST_FOR_EXACT_WILCOXON = 50
 
 Values = NDArray[np.float64]
 
@@ -238,9 +240,11 @@ def correlation(first: Column, second: Column) -> Estimate:
 def signed_rank(first: Column, second: Column) -> PairedTest:
     """Wilcoxon's signed-rank test of first − second, with its effect size.
 
-    Differences of zero are left out (Wilcoxon's own way). The effect is (W₊ − W₋) / (W₊ + W₋).
+    Differences of zero are left out (Wilcoxon's own way); equal ones share their mean rank. p is exact for up to
+    `MOST_FOR_EXACT_WILCOXON` pairs that differ, and from the normal distribution beyond. The effect is
+    (W₊ − W₋) / (W₊ + W₋).
 
-    Source: Wilcoxon, Biometrics Bull 1945;1:80 (`scipy.stats.wilcoxon`); Kerby, Compr Psychol 2014;3:1 (effect).
+    Source: Wilcoxon, Biometrics Bull 1945;1:80; Kerby, Compr Psychol 2014;3:1 (effect).
     """
     one, other = paired(first, second)
     n = one.size
@@ -248,13 +252,30 @@ def signed_rank(first: Column, second: Column) -> PairedTest:
     moved = difference[difference != 0]
     if moved.size < FEWEST_FOR_WILCOXON:
         median = float(np.median(difference)) if n else None
-        return PairedTest(n, median, note=_too_few(moved.size, FEWEST_FOR_WILCOXON, "a test", "that differ"))
+        return PairedTest(n, median, note=_too_few(moved.size, FEWEST_FOR_WILCOXON, "a test", "with a difference"))
     ranks = stats.rankdata(np.abs(moved))
     up, down = float(ranks[moved > 0].sum()), float(ranks[moved < 0].sum())
-    found = stats.wilcoxon(moved)
-    return PairedTest(
-        n, float(np.median(difference)), float(found.statistic), float(found.pvalue), (up - down) / (up + down)
-    )
+    exact = moved.size <= MOST_FOR_EXACT_WILCOXON
+    p = _exact_signed_rank_p(ranks, min(up, down)) if exact else float(stats.wilcoxon(moved).pvalue)
+    return PairedTest(n, float(np.median(difference)), min(up, down), p, (up - down) / (up + down))
+
+
+def _exact_signed_rank_p(ranks: Values, smaller: float) -> float:
+    """Two-sided p of the smaller sum of ranks when every sign is as likely as the other, also with ties.
+
+    Mean ranks are whole or halves, so the distribution of twice their sum is found by adding one rank after another
+    with probability 1/2.
+
+    Source: Streitberg & Röhmel, Stat Softw Newsl 1986;12:10 (shift algorithm).
+    """
+    doubled = np.rint(2 * ranks).astype(int)
+    probability = np.zeros(doubled.sum() + 1)
+    probability[0] = 1.0
+    for rank in doubled:
+        shifted = np.zeros_like(probability)
+        shifted[rank:] = probability[:-rank]
+        probability = (probability + shifted) / 2
+    return min(1.0, 2 * float(probability[: round(2 * smaller) + 1].sum()))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

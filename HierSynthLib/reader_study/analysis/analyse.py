@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,14 @@ from HierSynthLib.reader_study.analysis.agreement import (
     scale_agreement,
 )
 from HierSynthLib.reader_study.analysis.choices import flags, preference, turing
-from HierSynthLib.reader_study.analysis.comparison import MARGIN, adjusted, compare
 from HierSynthLib.reader_study.analysis.completion import completion
-from HierSynthLib.reader_study.analysis.diagnosis import diagnoses, diagnostic_accuracy
+from HierSynthLib.reader_study.analysis.diagnosis import diagnoses, diagnostic_accuracy, unknown_truths
 from HierSynthLib.reader_study.analysis.distribution import distributions
 from HierSynthLib.reader_study.analysis.ratings import Ratings
 from HierSynthLib.reader_study.analysis.readings import (
     LEFT,
     NEITHER,
+    SYNTHETIC,
     Question,
     Reading,
     Readings,
@@ -33,6 +34,7 @@ from HierSynthLib.reader_study.analysis.readings import (
 from HierSynthLib.reader_study.analysis.regions import region_agreement
 from HierSynthLib.reader_study.analysis.repeats import repeatability
 from HierSynthLib.reader_study.analysis.timing import reading_time
+from HierSynthLib.reader_study.analysis.verdicts import comparisons
 
 _STAGE = "statistics"
 _KINDS_WITH_NUMBERS = ("ordinal", "nominal", "scale", "flag", "diagnosis", "origin")
@@ -66,7 +68,7 @@ def analyse(study: Readings, reporter: Reporter) -> dict[str, Any]:
         "study": _facts(study),
         "completion": completion(study),
         "items": items,
-        "comparisons": _comparisons(study, asked),
+        "comparisons": comparisons(study, asked),
         "flags": [_flag(study, question, mode) for question, mode in asked if question.kind == "flag"],
         "preferences": [
             _preference(study, question, mode) for question, mode in asked if question.kind == "preference"
@@ -89,6 +91,7 @@ def _facts(study: Readings) -> dict[str, Any]:
         "title": study.title,
         "simulated_readers": study.simulated_readers,
         "simulated_cases": study.simulated_cases,
+        "record": None if study.record is None else asdict(study.record),
         "readers": list(study.readers),
         "cases": len(study.cases),
         "arms": list(study.arms),
@@ -120,33 +123,6 @@ def _agreement(question: Question, ratings: Ratings, arm: str) -> dict[str, Any]
     if question.kind == "ordinal":
         return ordinal_agreement(table, categories, ratings.readers)
     return nominal_agreement(table, categories, ratings.readers)
-
-
-def _comparisons(study: Readings, asked: list[tuple[Question, str]]) -> list[dict[str, Any]]:
-    """Every ordinal item that was asked of the reference and of another arm, with p adjusted over all of them."""
-    rows = []
-    for question, mode in asked:
-        if question.kind != "ordinal":
-            continue
-        ratings = study.ratings(question, mode)
-        for arm in ratings.arms:
-            if arm == study.reference or study.reference not in ratings.arms:
-                continue
-            found = compare(
-                question.id,
-                (arm, study.reference),
-                ratings.of(arm),
-                ratings.of(study.reference),
-                ratings.readers,
-                margin=question.margin or MARGIN,
-                higher_is_better=question.higher_is_better,
-            )
-            rows.append(found.to_json() | {"mode": mode, "text": question.text})
-    differences = adjusted([row["clustered"]["p"] for row in rows])
-    margins = adjusted([row["non_inferiority"]["p"] for row in rows])
-    for row, p, p_margin in zip(rows, differences, margins, strict=True):
-        row["p_holm"], row["non_inferiority"]["p_holm"], row["tests"] = p, p_margin, len(rows)
-    return rows
 
 
 def _flag(study: Readings, question: Question, mode: str) -> dict[str, Any]:
@@ -190,11 +166,19 @@ def _side(answer: Any) -> float:
 
 
 def _turing(study: Readings, question: Question, mode: str) -> dict[str, Any]:
+    """Against where the maps come from; arms that are neither acquired nor synthetic are left out."""
     ratings = study.ratings(question, mode)
-    called = np.concatenate([ratings.of(arm) for arm in ratings.arms])
-    truth = np.repeat([float(arm != study.reference) for arm in ratings.arms], len(ratings.cases))
-    found = {"id": question.id, "text": question.text, "mode": mode, "maps": len(truth)}
-    return found | turing(called, truth, ratings.readers)
+    arms = [arm for arm in ratings.arms if study.origins.get(arm)]
+    called = np.stack([ratings.of(arm) for arm in arms]) if arms else np.empty((0, 1, len(ratings.readers)))
+    synthetic = np.array([study.origins[arm] == SYNTHETIC for arm in arms], dtype=bool)
+    found = {
+        "id": question.id,
+        "text": question.text,
+        "mode": mode,
+        "synthetic": [arm for arm in arms if study.origins[arm] == SYNTHETIC],
+        "acquired": [arm for arm in arms if study.origins[arm] != SYNTHETIC],
+    }
+    return found | turing(called, synthetic, ratings.readers)
 
 
 def _repeats(study: Readings, asked: list[tuple[Question, str]]) -> list[dict[str, Any]]:
@@ -262,13 +246,15 @@ def _times(study: Readings) -> list[dict[str, Any]]:
     found = []
     for mode in dict.fromkeys(one.mode for one in study.readings):
         seconds = study.table("active_s", ((one, one.active_s) for one in study.firsts(mode)))
-        reference = study.reference if study.reference in seconds.arms else seconds.arms[0]
-        found.append({"mode": mode, "reference": reference} | reading_time(seconds, reference))
+        paired = study.reference not in seconds.arms  # both maps were seen at once
+        reference = seconds.arms[0] if paired else study.reference
+        labels = {arm: f"{study.reference} and {arm}" if paired else arm for arm in seconds.arms}
+        found.append({"mode": mode, "reference": reference, "labels": labels} | reading_time(seconds, reference))
     return found
 
 
 def _warnings(study: Readings) -> list[str]:
-    sentences = list(study.overrides)
+    sentences = [*study.warnings, *unknown_truths(study)]
     if len(study.readers) < _FEW_READERS:
         sentences.append(
             f"{len(study.readers)} reader{'' if len(study.readers) == 1 else 's'}: results that are meant to hold for "

@@ -43,28 +43,34 @@ def preference(choices: Values, sides: Values, readers: tuple[str, ...]) -> dict
     }
 
 
-def turing(called: Values, truth: Values, readers: tuple[str, ...]) -> dict[str, Any]:
+def turing(called: Values, synthetic: NDArray[np.bool_], readers: tuple[str, ...]) -> dict[str, Any]:
     """How often readers say correctly whether a map is synthetic.
 
     Args:
-        called: (maps, readers): 1 called synthetic, 0 called acquired, NaN missing; a map is a case in one arm.
-        truth: (maps,): 1 synthetic, 0 acquired.
+        called: (arms, cases, readers): 1 called synthetic, 0 called acquired, NaN missing.
+        synthetic: (arms,) the truth.
         readers: study codes.
 
     Returns:
-        "accuracy", "sensitivity" (synthetic called synthetic) and "specificity" (acquired called acquired), pooled
-        (clustered) and "by_reader" (Wilson). 0.5 is guessing.
+        "balanced" (mean of the next two, so that guessing, or always giving the same answer, gives 0.5 however many
+        maps of each kind there are), "sensitivity" (synthetic called synthetic), "specificity" (acquired called
+        acquired) and "accuracy" (share correct of all answers), "pooled" and "by_reader"; see `clustered_share`.
     """
-    correct = np.where(np.isfinite(called), called == truth[:, None], np.nan)
-    synthetic = truth == 1
-    parts = {"accuracy": correct, "sensitivity": correct[synthetic], "specificity": correct[~synthetic]}
+    correct = np.where(np.isfinite(called), called == synthetic[:, None, None], np.nan)
     return {
-        "pooled": {name: clustered_share(table).to_json() for name, table in parts.items()},
-        "by_reader": {
-            reader: {name: share_of(table[:, number]).to_json() for name, table in parts.items()}
-            for number, reader in enumerate(readers)
-        },
+        "pooled": _correct(correct, synthetic),
+        "by_reader": {reader: _correct(correct[:, :, [number]], synthetic) for number, reader in enumerate(readers)},
     }
+
+
+def _correct(correct: Values, synthetic: NDArray[np.bool_]) -> dict[str, Any]:
+    parts = {
+        "balanced": (correct[synthetic], correct[~synthetic]),
+        "sensitivity": (correct[synthetic],),
+        "specificity": (correct[~synthetic],),
+        "accuracy": (correct,),
+    }
+    return {name: clustered_share(*groups).to_json() for name, groups in parts.items()}
 
 
 def flags(raised: Values, readers: tuple[str, ...]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from HierSynthLib.fidelity.cohort.statistics import (
+    FEWEST_FOR_BOOTSTRAP,
     FEWEST_FOR_WILCOXON,
     Estimate,
     PairedTest,
@@ -20,26 +21,28 @@ from HierSynthLib.reader_study.analysis.crossed import crossed_mean
 from HierSynthLib.reader_study.analysis.resampling import percentile_interval, sign_flip_p, two_way_means
 
 Values = NDArray[np.float64]
-Verdict = Literal["superior", "non-inferior", "inconclusive", "inferior", "not known"]
+Verdict = Literal["non-inferior", "inconclusive", "inferior", "descriptive", "not known"]
 
 MARGIN = 0.5
 """Points of a five-point scale (Tanenbaum et al., AJNR Am J Neuroradiol 2017;38:1103)."""
 
+LEVEL = 0.025
+"""One-sided, of every claim of non-inferiority (ICH E9, 1998, section 2.2.5)."""
+
 
 @dataclass(frozen=True)
 class NonInferiority:
-    """Whether the test arm is worse than the reference by less than the margin.
+    """Whether the test arm is worse than the reference by less than the margin; `verdict` judges it.
 
     Attributes:
         margin: in points of the item, > 0.
-        verdict: "superior" (interval above 0), "non-inferior" (above −margin), "inferior" (below −margin),
-            "inconclusive" (contains −margin).
-        p: one-sided, of "worse by the margin or more".
+        p: one-sided, of "worse by the margin or more": small where the arm is non-inferior.
+        p_inferior: one-sided, of "worse by the margin at most": small where the arm is inferior.
     """
 
     margin: float
-    verdict: Verdict
     p: float | None
+    p_inferior: float | None
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Comparison:
         bootstrap: the same from resampling readers and cases.
         clustered: Wilcoxon signed rank over all readers and cases, the signs of a case flipped together.
         by_reader: study code → Wilcoxon signed rank of that reader.
-        non_inferiority: from `difference`, two-sided 95 % interval.
+        non_inferiority: from `difference`.
     """
 
     item: str
@@ -153,7 +156,7 @@ def clustered_signed_rank(differences: Values) -> PairedTest:
 def non_inferiority(
     difference: Estimate, standard_error: float | None, freedom: float | None, margin: float
 ) -> NonInferiority:
-    """Judge by the two-sided interval, which is a one-sided test at 2.5 %.
+    """Both one-sided tests of the margin; at 2.5 % they agree with the two-sided 95 % interval.
 
     Args:
         difference: test − reference, positive is better.
@@ -163,12 +166,22 @@ def non_inferiority(
 
     Source: Piaggio et al., JAMA 2012;308:2594 (CONSORT non-inferiority extension).
     """
-    if difference.value is None or difference.low is None or difference.high is None:
-        return NonInferiority(margin, "not known", None)
-    p = None
-    if standard_error and freedom:
-        p = float(stats.t.sf((difference.value + margin) / standard_error, freedom))
-    return NonInferiority(margin, _verdict(difference.low, difference.high, margin), p)
+    if difference.value is None or not standard_error or not freedom:
+        return NonInferiority(margin, None, None)
+    t = (difference.value + margin) / standard_error
+    return NonInferiority(margin, float(stats.t.sf(t, freedom)), float(stats.t.cdf(t, freedom)))
+
+
+def verdict(p: float | None, p_inferior: float | None) -> Verdict:
+    """What may be said of one item, from both p of `NonInferiority`, adjusted for all items that are judged.
+
+    "non-inferior" and "inferior" are claims at the one-sided `LEVEL`; "inconclusive" is neither.
+    """
+    if p is None or p_inferior is None:
+        return "not known"
+    if p <= LEVEL:
+        return "non-inferior"
+    return "inferior" if p_inferior <= LEVEL else "inconclusive"
 
 
 def adjusted(p_values: list[float | None]) -> list[float | None]:
@@ -178,19 +191,14 @@ def adjusted(p_values: list[float | None]) -> list[float | None]:
     return [None if p is None else next(after) for p in p_values]
 
 
-def _verdict(low: float, high: float, margin: float) -> Verdict:
-    if low > 0:
-        return "superior"
-    if low > -margin:
-        return "non-inferior"
-    return "inferior" if high < -margin else "inconclusive"
-
-
 def _bootstrap(better: Values) -> Estimate:
     known = np.isfinite(better)
     if not known.any():
         return Estimate(None, note="There is no pair of ratings.")
     cases = int(known.any(axis=1).sum())
+    if cases < FEWEST_FOR_BOOTSTRAP:
+        note = f"{cases} cases: too few for an interval, which needs {FEWEST_FOR_BOOTSTRAP}."
+        return Estimate(float(better[known].mean()), n=cases, note=note)
     return percentile_interval(float(better[known].mean()), two_way_means(better), cases)
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from HierSynthLib.errors import InputError
-from HierSynthLib.progress import Reporter, Silent
-from HierSynthLib.reader_study.analysis.readings import Question, QuestionKind, Reading, Readings
+from HierSynthLib.progress import Part, Reporter, Silent
+from HierSynthLib.reader_study.analysis.diagnosis import unknown_truths
+from HierSynthLib.reader_study.analysis.readings import Question, QuestionKind, Reading, Readings, RecordState
 from HierSynthLib.reader_study.analysis.roi_measures import measure_marks
+from HierSynthLib.reader_study.closed import ClosedRecord, read_closed
+from HierSynthLib.reader_study.conduct import Conduct, planned_presentations
 from HierSynthLib.reader_study.form import ORIGINS, PREFERENCES, Form, Item
 from HierSynthLib.reader_study.key import Key
-from HierSynthLib.reader_study.record.answers import AnswerRow, final_answers, read_answers
-from HierSynthLib.reader_study.record.database import open_record
-from HierSynthLib.reader_study.record.store import OVERRIDDEN, SUBMITTED
+from HierSynthLib.reader_study.record.answers import final_answers
+from HierSynthLib.reader_study.record.events import Event, event_body
+from HierSynthLib.reader_study.record.store import SUBMITTED
 from HierSynthLib.reader_study.study import Study
+
+_Place = tuple[str, int]
 
 _KINDS: Mapping[str, QuestionKind] = {
     "preference": "preference", "origin": "origin", "diagnosis": "diagnosis", "roi": "regions",
@@ -29,46 +32,54 @@ _PLAIN: Mapping[str, QuestionKind] = {
 }  # fmt: skip
 
 
-def load(folder: Path, key_path: Path, reporter: Reporter | None = None) -> Readings:
+def load(folder: Path, key_path: Path, reporter: Reporter | None = None, *, accept_damaged: str = "") -> Readings:
     """Read a closed study.
 
     Args:
         folder: of the study.
         key_path: the key that was written when the study was made.
-        reporter: told while marked regions are measured.
+        reporter: told while images are checked and marked regions are measured.
+        accept_damaged: reason for going on although the record is not whole; it becomes a warning of the report.
 
     Raises:
-        InputError: the study is not closed, the key belongs to another study or to another version of this one, or a
-            file cannot be read.
+        InputError: the study is not closed, the key belongs to another study or to another version of this one, a
+            truth cannot be compared with the answers, or a file cannot be read.
+        DamagedRecordError: the record is not whole and there is no reason.
         Cancelled: by the reporter.
     """
-    study, rows = Study.read(folder), read_answers(folder)
-    key = Key.read(key_path)
-    if key.study != study.id or key.study_sha256 != study.sha256:
-        raise InputError(
-            f"The key {key_path} does not belong to the study in {folder}, or its study.json was changed.",
-            "Give the key that was written with this study; 'hiersynth study verify' finds changes.",
-        )
-    readings = _readings(study, key, rows, _submissions(folder))
+    reporter = reporter or Silent()
+    study = Study.read(folder)
+    key = Key.of(study, key_path)
+    asked = [item for mode in study.protocol.modes for item in study.form.asked(mode.kind)]
+    marked = any(item.purpose == "roi" for item in asked)
+    record = read_closed(
+        folder, images=marked, accept_damaged=accept_damaged, reporter=Part(reporter, 0.0, 0.5) if marked else None
+    )
+    readings = _readings(study, key, record)
     used = {one.case for one in readings}
     arms = sorted(key.protocol.arms, key=lambda arm: not arm.reference)
+    cases = tuple(case for case in sorted(set(key.cases.values())) if case in used)
+    state = record.verification
     found = Readings(
         identifier=study.id,
         title=study.title,
         simulated_readers=study.protocol.simulated_readers,
-        simulated_cases=study.simulated_cases,
+        simulated_cases=len(set(cases) & set(key.simulated)),
         reference=arms[0].name,
         arms=tuple(arm.name for arm in arms),
         readers=study.readers,
-        cases=tuple(case for case in sorted(set(key.cases.values())) if case in used),
+        cases=cases,
         truth=key.truth,
         questions=questions(study.form, key.protocol.margin),
         readings=tuple(readings),
-        expected={reader: sum(not slot.training for slot in study.slots(reader)) for reader in study.readers},
-        amendments=dict(Counter(row.reader for row in rows if row.amendment_of is not None and not row.training)),
-        overrides=tuple(_overrides(folder)),
+        expected=dict(Counter(reader for reader, _ in planned_presentations(study))),
+        amendments=dict(Counter(row.reader for row in record.answers if row.reason and not row.training)),
+        warnings=tuple(_warnings(record, accept_damaged)),
+        origins={arm.name: arm.origin for arm in arms},
+        record=RecordState(state.receipt, state.events, state.whole, marked, tuple(state.notes)),
     )
-    return replace(found, regions=tuple(measure_marks(study, key, found, reporter or Silent())))
+    unknown_truths(found)  # a truth that cannot be compared is refused before anything is measured
+    return replace(found, regions=tuple(measure_marks(study, key, found, Part(reporter, 0.5, 1.0))))
 
 
 def questions(form: Form, margin: float) -> tuple[Question, ...]:
@@ -102,71 +113,77 @@ def _question(item: Item, margin: float, confidence: str) -> Question:
         positive,
         item.truth,
         confidence,
+        item.primary,
     )
 
 
-def _readings(study: Study, key: Key, rows: Sequence[AnswerRow], submitted: Sequence[_Submission]) -> list[Reading]:
+def _readings(study: Study, key: Key, record: ClosedRecord) -> list[Reading]:
     """One per submitted position that is no training."""
-    final: defaultdict[tuple[str, int], dict[str, Any]] = defaultdict(dict)
-    for row in final_answers(list(rows)):
+    final: defaultdict[_Place, dict[str, Any]] = defaultdict(dict)
+    for row in final_answers(record.answers):
         final[row.reader, row.position][row.item] = row.value
-    seconds: defaultdict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
-    for row in rows:  # also what was answered first and changed before submission, but no later amendment
-        if row.amendment_of is None:
-            seconds[row.reader, row.position].append((row.active_s, row.idle_s))
+    seconds = _seconds(record)
     readings = []
-    for one in submitted:
-        slot, place = study.slots(one.reader)[one.position - 1], (one.reader, one.position)
+    for reader, position, at in _submissions(record.events):
+        slot = study.slots(reader)[position - 1]
         if slot.training:
             continue
-        shown = slot.presentation
-        times = [*seconds[place], (one.active_s, one.idle_s)]
+        shown, times = slot.presentation, seconds[reader, position]
         readings.append(
             Reading(
-                reader=one.reader,
+                reader=reader,
                 case=key.cases[shown.images[0]],
                 mode=shown.mode,
                 arms=tuple(key.arms[image] for image in shown.images),
                 presentation=shown.id,
                 session=slot.session,
-                position=one.position,
+                position=position,
                 repeats=key.duplicates.get(shown.id, ""),
-                answers=final[place],
+                answers=final[reader, position],
                 active_s=sum(active for active, _ in times),
                 idle_s=sum(idle for _, idle in times),
-                submitted_at=one.at,
+                submitted_at=at,
             )
         )
     return readings
 
 
-class _Submission(NamedTuple):
-    reader: str
-    position: int
-    at: str
-    active_s: float
-    idle_s: float
+def _submissions(events: Sequence[Event]) -> list[tuple[str, int, str]]:
+    """Reader, position and time of what was submitted, each reader's in order."""
+    return sorted(
+        (event.reader, int(event_body(event)["position"]), event.at) for event in events if event.kind == SUBMITTED
+    )
 
 
-def _submissions(folder: Path) -> list[_Submission]:
-    """Each reader's submitted positions, in order."""
-    found = []
-    for reader, at, body in _events(folder, SUBMITTED):
-        found.append(_Submission(reader, body["position"], at, body["active_s"], body["idle_s"]))
-    return sorted(found)
+def _seconds(record: ClosedRecord) -> Mapping[_Place, list[tuple[float, float]]]:
+    """Active and idle seconds of every position, in parts.
+
+    A part ends with an answer, with the submission, or where the reader left the position open: went back or on, put it
+    off, signed out. Amendments and looking back at what was submitted are no reading time.
+    """
+    found: defaultdict[_Place, list[tuple[float, float]]] = defaultdict(list)
+    for row in record.answers:
+        if not row.reason:
+            found[row.reader, row.position].append((row.active_s, row.idle_s))
+    for event in record.events:
+        body = event_body(event)
+        part = body if event.kind == SUBMITTED else body.get("left")
+        if part and (event.kind == SUBMITTED or not part["submitted"]):
+            found[event.reader, int(part["position"])].append((part["active_s"], part["idle_s"]))
+    return found
 
 
-def _overrides(folder: Path) -> list[str]:
-    """A sentence for every washout that was cut short."""
-    return [
-        f"{reader} read session {body['session']} {body['days']:.1f} instead of {body['required_days']:g} days after "
-        f"the same cases. Reason: {body['reason']}"
-        for reader, _, body in _events(folder, OVERRIDDEN)
-    ]
-
-
-def _events(folder: Path, kind: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """Reader, time and body of the events of a kind."""
-    with open_record(folder, readonly=True) as connection:
-        rows = connection.execute("SELECT reader, at, body FROM events WHERE kind = ? ORDER BY seq", [kind])
-        return [(reader, at, json.loads(body)) for reader, at, body in rows]
+def _warnings(record: ClosedRecord, accept_damaged: str) -> Iterator[str]:
+    """What was not as the protocol says, or not as it was written."""
+    state, conduct = record.verification, Conduct.of(record.events)
+    if not state.whole:
+        yield f"THE RECORD IS NOT WHOLE and was analysed all the same. Reason: {accept_damaged.strip()}"
+        yield from state.problems
+    if record.left_out:
+        yield f"Answers and events that make no sense were left out: {record.left_out}."
+    if state.accepted:
+        yield f"The study was closed although its record was not whole. Reason: {state.accepted}"
+        yield from state.accepted_problems
+    if conduct.incomplete:
+        yield f"The study was closed before everything was read. Reason: {conduct.incomplete}"
+    yield from (override.sentence for override in conduct.overrides)

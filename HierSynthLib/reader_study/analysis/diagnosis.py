@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from HierSynthLib.errors import InputError
 from HierSynthLib.fidelity.cohort.grading import compare_auc, roc
 from HierSynthLib.reader_study.analysis.mrmc import obuchowski_rockette
 from HierSynthLib.reader_study.analysis.ratings import Ratings
@@ -37,17 +38,21 @@ class Diagnosis:
 
 
 def diagnoses(study: Readings) -> list[Diagnosis]:
-    """Every diagnosis that has a confidence and cases with a known truth."""
+    """Every diagnosis that has a confidence and cases with a known truth.
+
+    Raises:
+        InputError: see `truth_of`.
+    """
     asked = [each for each in study.asked() if each[0].kind == "diagnosis" and each[0].confidence]
     return [found for question, mode in asked if (found := _diagnosis(study, question, mode)) is not None]
 
 
 def _diagnosis(study: Readings, question: Question, mode: str) -> Diagnosis | None:
-    truths = {case: study.truth.get(case, {}).get(question.truth) for case in study.cases}
+    truths = truth_of(study, question)
     readings = [
         one
         for one in study.firsts(mode)
-        if question.id in one.answers and question.confidence in one.answers and truths[one.case] is not None
+        if question.id in one.answers and question.confidence in one.answers and one.case in truths
     ]
     if not readings:
         return None
@@ -59,8 +64,36 @@ def _diagnosis(study: Readings, question: Question, mode: str) -> Diagnosis | No
     confidence = table([float(one.answers[question.confidence]) for one in readings])
     choices = table(chosen)
     scores = choices.with_values(signed_confidence(choices.values, confidence.values))
-    positive = np.array([truths[case] == question.positive for case in choices.cases], dtype=bool)
+    positive = np.array([truths[case] for case in choices.cases], dtype=bool)
     return Diagnosis(question, mode, choices, scores, positive)
+
+
+def truth_of(study: Readings, question: Question) -> dict[str, bool]:
+    """Case → whether the condition of a diagnosis is present; without the cases whose truth is not known.
+
+    Raises:
+        InputError: the truth of a case is none of the answers that readers could give, so that it cannot be compared.
+    """
+    given = {case: study.truth.get(case, {}).get(question.truth) for case in study.cases}
+    known = {case: "" if value is None else str(value).strip() for case, value in given.items()}
+    for case, value in known.items():
+        if value and value not in question.categories:
+            raise InputError(
+                f'The truth "{question.truth}" of the case {case} is {value!r}; the answers to "{question.id}" are '
+                f"{', '.join(str(each) for each in question.categories)}.",
+                "The key holds it. Make the study anew with a corrected truth file.",
+            )
+    return {case: value == question.positive for case, value in known.items() if value}
+
+
+def unknown_truths(study: Readings) -> list[str]:
+    """A sentence for every diagnosis that some cases are left out of."""
+    sentences = []
+    for question in (each for each in study.questions if each.kind == "diagnosis" and each.truth):
+        lacking = len(study.cases) - len(truth_of(study, question))
+        if lacking:
+            sentences.append(f'{question.text}: {lacking} cases are left out, whose "{question.truth}" is not known.')
+    return sentences
 
 
 def signed_confidence(positive: Values, confidence: Values) -> Values:

@@ -18,6 +18,18 @@ QuestionKind = Literal["ordinal", "nominal", "scale", "flag", "preference", "ori
 LEFT, RIGHT, NEITHER = "left", "right", "none"
 """Values of a preference."""
 
+ACQUIRED, SYNTHETIC = "acquired", "synthetic"
+"""Where the maps of an arm come from."""
+
+MODE_WORDS: Mapping[str, str] = {
+    "single": "single map",
+    "side_by_side": "side by side",
+    "turing": "visual Turing test",
+    "unblinded": "unblinded",
+    "roi": "marking regions",
+}
+"""The modes of a protocol in words."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -35,6 +47,7 @@ class Question:
         positive: the category that counts as 1 ("origin": synthetic; "diagnosis": the positive one).
         truth: field of the truth that a diagnosis is compared with.
         confidence: identifier of the item with the confidence of this choice, or "".
+        primary: whether it was declared a primary end point ("ordinal").
     """
 
     id: str
@@ -47,6 +60,7 @@ class Question:
     positive: Any = None
     truth: str = ""
     confidence: str = ""
+    primary: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,13 +96,33 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class RecordState:
+    """What the check of the record found when it was read for the analysis.
+
+    Attributes:
+        receipt: "number:hash" of the last event.
+        events: how many there are.
+        verified: whether every event, answer and submission is the one that was written.
+        images_checked: whether every image was compared with its checksum, too.
+        notes: sentences on what readers of the results should know, such as a clock that was set back.
+    """
+
+    receipt: str
+    events: int
+    verified: bool
+    images_checked: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Readings:
     """A closed study with its key.
 
     Attributes:
         identifier: of the study.
         title: of the study.
-        simulated_readers, simulated_cases: whether no human read, and whether the cases are phantoms.
+        simulated_readers: whether no human read.
+        simulated_cases: how many of the cases are phantoms.
         reference: the arm that others are compared with.
         arms: all, the reference first.
         readers: study codes.
@@ -98,14 +132,16 @@ class Readings:
         readings: submitted, each reader's in the order of reading.
         expected: reader → number of presentations in the schedule, training left out.
         amendments: reader → number of answers changed after submission.
-        overrides: sentences on what was allowed against the protocol, such as a short washout.
+        warnings: sentences on what was allowed against the protocol, such as a short washout, or a damaged record.
         regions: rows of what was measured in marked regions, see `RegionValue`.
+        origins: arm → `ACQUIRED`, `SYNTHETIC`, or "" for neither.
+        record: state of the record; None for readings that come from none.
     """
 
     identifier: str
     title: str
     simulated_readers: bool
-    simulated_cases: bool
+    simulated_cases: int
     reference: str
     arms: tuple[str, ...]
     readers: tuple[str, ...]
@@ -115,8 +151,10 @@ class Readings:
     readings: tuple[Reading, ...]
     expected: Mapping[str, int]
     amendments: Mapping[str, int] = field(default_factory=dict)
-    overrides: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     regions: tuple[RegionValue, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
+    record: RecordState | None = None
 
     def question(self, identifier: str) -> Question:
         """The question of this identifier.
@@ -136,7 +174,7 @@ class Readings:
         for question in self.questions:
             modes = self.asked_in(question)
             for mode in modes:
-                place = "" if len(modes) == 1 else f" ({mode.replace('_', ' ')})"
+                place = "" if len(modes) == 1 else f" ({MODE_WORDS[mode]})"
                 found.append((replace(question, text=question.text + place), mode))
         return found
 

@@ -43,13 +43,11 @@ def measure_marks(study: Study, key: Key, readings: Readings, reporter: Reporter
         for item in items
         if not one.repeats and len(one.arms) == 1 and one.answers.get(item)
     ]
-    repeated = {image for again in key.duplicates for image in study.presentations[again].images}
     cases = [case for case in readings.cases if any(one.case == case for one, _ in marked)]
     for number, case in enumerate(cases):
         reporter.progress("marked regions", number / len(cases))
-        images = {
-            arm: image for image, arm in sorted(key.arms.items()) if key.cases[image] == case and image not in repeated
-        }
+        # A map has an image for each time that it is shown; their voxels are equal.
+        images = {arm: image for image, arm in sorted(key.arms.items()) if key.cases[image] == case}
         maps = {arm: read_volume(study.image_file(image)) for arm, image in images.items()}
         for one, item in marked:
             if one.case == case:

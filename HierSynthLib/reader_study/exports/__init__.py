@@ -25,7 +25,13 @@ FORMATS: Mapping[str, Callable[[Readings], dict[str, str]]] = {
 _NO_ROC = "the study has no diagnosis with a confidence and a known truth."
 
 
-def export_study(folder: Path, key_path: Path, out: Path, formats: Sequence[str], reporter: Reporter) -> list[Path]:
+SIMULATED = "SIMULATED-"
+"""What the names of all files begin with if readers or patients are simulated."""
+
+
+def export_study(
+    folder: Path, key_path: Path, out: Path, formats: Sequence[str], reporter: Reporter, *, accept_damaged: str = ""
+) -> list[Path]:
     """Export a closed study, unblinded by its key.
 
     Args:
@@ -33,14 +39,16 @@ def export_study(folder: Path, key_path: Path, out: Path, formats: Sequence[str]
         key_path: its key.
         out: new or empty folder, written whole or not at all.
         formats: of `FORMATS`.
-        reporter: told about the progress, and of a format that has nothing to export.
+        reporter: told about the progress, of warnings, and of a format that has nothing to export.
+        accept_damaged: see `load`.
 
     Returns:
         The files.
 
     Raises:
-        InputError: a format is unknown, the study is not closed, the key is not its own, or none of the formats has
-            anything to export.
+        InputError: a format is unknown, the study is not closed, the key is not its own, a truth cannot be compared,
+            or none of the formats has anything to export.
+        DamagedRecordError: the record is not whole and there is no reason to accept it.
         OutputError: the folder is not empty or cannot be written.
         Cancelled: by the reporter.
     """
@@ -50,7 +58,9 @@ def export_study(folder: Path, key_path: Path, out: Path, formats: Sequence[str]
             f"The format '{unknown[0]}' is unknown." if unknown else "No format is chosen.",
             f"Choose {', '.join(FORMATS)}.",
         )
-    readings = load(folder, key_path, Part(reporter, 0.0, 0.7))
+    readings = load(folder, key_path, Part(reporter, 0.0, 0.7), accept_damaged=accept_damaged)
+    for warning in readings.warnings:
+        reporter.warning(warning)
     texts: dict[str, str] = {}
     for number, name in enumerate(dict.fromkeys(formats)):
         reporter.progress("export", 0.7 + 0.3 * number / len(formats))
@@ -60,6 +70,8 @@ def export_study(folder: Path, key_path: Path, out: Path, formats: Sequence[str]
         texts |= found
     if not texts:
         raise InputError(f"There is nothing to export: {_NO_ROC}", "Choose the format long or redcap.")
+    if readings.simulated_readers or readings.simulated_cases:
+        texts = {f"{SIMULATED}{name}": text for name, text in texts.items()}
     with atomic_folder(out) as temporary:
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8", newline="")

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from HierSynthLib.reader_study.analysis.readings import Readings
+
 # A spreadsheet takes a cell that begins with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -35,3 +37,10 @@ def cell(value: Any) -> str:
 def safe_text(text: str) -> str:
     """A text that no spreadsheet takes for a formula: an apostrophe is put before what begins like one."""
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def simulated_words(study: Readings) -> str:
+    """Whether readers, patients, some patients, or readers and patients are simulated; "" if nothing is."""
+    patients = "patients" if study.simulated_cases == len(study.cases) else "some patients"
+    parts = ["readers"] * study.simulated_readers + [patients] * (study.simulated_cases > 0)
+    return " and ".join(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from HierSynthLib.reader_study.analysis.readings import Question, Reading, Readings
-from HierSynthLib.reader_study.exports.cells import cell, csv_lines, safe_text
+from HierSynthLib.reader_study.exports.cells import cell, csv_lines, safe_text, simulated_words
 
 ANSWERS, CODEBOOK = "answers.csv", "codebook.csv"
 
@@ -22,7 +22,7 @@ _COLUMNS = {
     "position": "place in the reader's order, from 1",
     "presentation": "neutral identifier of what was shown",
     "repeats": "of a hidden duplicate: the presentation that it repeats; such rows are left out of all comparisons",
-    "submitted_at": "time of the last answer, UTC",
+    "submitted_at": "time of the submission, UTC",
     "active_s": "seconds at work on this presentation",
     "idle_s": "seconds without any input on this presentation",
     "item": "identifier of the item, see the rows “item …” of the codebook",
@@ -48,9 +48,7 @@ def long_files(study: Readings) -> dict[str, str]:
 
 def _rows(study: Readings) -> Iterator[tuple[str, ...]]:
     known = {question.id: question for question in study.questions}
-    simulated = " and ".join(
-        word for word, true in (("readers", study.simulated_readers), ("patients", study.simulated_cases)) if true
-    )
+    simulated = simulated_words(study)
     for one in study.readings:
         for item, value in one.answers.items():
             text = cell(value)
@@ -95,7 +93,8 @@ def _codebook(study: Readings) -> Iterator[list[str]]:
         meaning = question.text
         if question.kind == "ordinal":
             better = "more is better" if question.higher_is_better else "less is better"
-            meaning += f" ({better}, margin {question.margin:g} points)" if question.margin else f" ({better})"
+            margin = "" if question.margin is None else f", margin {question.margin:g} points"
+            meaning += f" ({better}{margin}{', a primary end point' if question.primary else ''})"
         if question.kind == "diagnosis":
             meaning += f" (positive: {question.positive}; compared with the truth's {question.truth})"
         yield [f"item {question.id}", safe_text(meaning), question.kind, safe_text(values)]

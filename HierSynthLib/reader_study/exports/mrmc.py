@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, count
 
@@ -39,7 +40,7 @@ def imrmc_files(study: Readings) -> dict[str, str]:
         header = [
             f"Study {study.identifier}, item {found.question.id}, mode {found.mode}",
             *(["SIMULATED READERS"] if study.simulated_readers else []),
-            *(["SIMULATED PATIENTS"] if study.simulated_cases else []),
+            *([f"SIMULATED PATIENTS: {study.simulated_cases} of {len(study.cases)}"] if study.simulated_cases else []),
             f"NR: {len(found.scores.readers)}",
             f"N0: {int((~found.positive).sum())}",
             f"N1: {int(found.positive.sum())}",
@@ -54,6 +55,9 @@ def imrmc_files(study: Readings) -> dict[str, str]:
 def mrmcaov_files(study: Readings) -> dict[str, str]:
     """For each diagnosis a CSV with the columns reader, treatment, case, truth (1 positive) and rating.
 
+    MRMCaov's DeLong covariances need every reader's rating of every case in every treatment. So the file holds the
+    cases that have them all; where that leaves some out, all ratings are in a second file, "…-all.csv".
+
     Args:
         study: closed, with its key.
 
@@ -67,7 +71,12 @@ def mrmcaov_files(study: Readings) -> dict[str, str]:
     for found in diagnoses(study):
         truth = {case: value for _, case, _, value in _truth_rows(found)}
         rows = [[reader, arm, case, truth[case], score] for reader, case, arm, score in _score_rows(found)]
-        files[f"mrmcaov-{_stem(found)}.csv"] = csv_lines(headings, rows)
+        ratings = Counter(case for _, _, case, _, _ in rows)
+        whole = len(found.scores.readers) * len(found.scores.arms)
+        complete = [row for row in rows if ratings[row[2]] == whole]
+        files[f"mrmcaov-{_stem(found)}.csv"] = csv_lines(headings, complete)
+        if len(complete) < len(rows):
+            files[f"mrmcaov-{_stem(found)}-all.csv"] = csv_lines(headings, rows)
     return files
 
 

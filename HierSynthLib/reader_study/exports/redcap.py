@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from HierSynthLib.reader_study.analysis.readings import Question, Reading, Readings
-from HierSynthLib.reader_study.exports.cells import cell, csv_lines
+from HierSynthLib.reader_study.exports.cells import cell, csv_lines, simulated_words
 
 DICTIONARY, RECORDS = "redcap-data-dictionary.csv", "redcap-records.csv"
 
@@ -42,6 +42,7 @@ _PLAIN_CODE = re.compile(r"[A-Za-z0-9_]+")
 _FIXED = {
     "record_id": ("Record", ""),
     "study": ("Study", ""),
+    "simulated": ("Simulated (readers, patients, or both; empty if neither)", ""),
     "reader": ("Reader (study code)", ""),
     "case_id": ("Case", ""),
     "mode": ("Mode", ""),
@@ -150,6 +151,7 @@ def _record(
     record = {
         "record_id": f"{one.reader}-{one.position:04d}",
         "study": study.identifier,
+        "simulated": simulated_words(study),
         "reader": one.reader,
         "case_id": one.case,
         "mode": one.mode,

@@ -64,13 +64,19 @@ def read_answers(folder: Path) -> list[AnswerRow]:
     Raises:
         InputError: the study is not closed, or there is no record.
     """
+    require_closed(folder)
+    with open_record(folder, readonly=True) as connection:
+        return [_row(row) for row in connection.execute(_ALL + " ORDER BY a.id")]
+
+
+def require_closed(folder: Path) -> None:
+    """Raise `InputError` when a study is not closed, or there is no record."""
     with open_record(folder, readonly=True) as connection:
         if not is_closed(connection):
             raise InputError(
                 f"The study in {folder} is not closed.",
                 "Readers may still be at work; end it with 'hiersynth study close'.",
             )
-        return [_row(row) for row in connection.execute(_ALL + " ORDER BY a.id")]
 
 
 def final_answers(rows: list[AnswerRow]) -> list[AnswerRow]:
@@ -86,5 +92,9 @@ def is_closed(connection: sqlite3.Connection) -> bool:
 
 def _row(row: tuple[Any, ...]) -> AnswerRow:
     fields = list(row)
-    fields[6], fields[10], fields[13] = json.loads(row[6]), bool(row[10]), bool(row[13])
+    try:
+        fields[6] = json.loads(row[6])
+    except (TypeError, ValueError):  # only an alteration can cause it
+        fields[6] = None
+    fields[10], fields[13] = bool(row[10]), bool(row[13])
     return AnswerRow(*fields)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from HierSynthLib.errors import HierSynthError, InputError, OutputError
+from HierSynthLib.reader_study.record.refusals import BusyError
 from HierSynthLib.reader_study.study import RECORD_FILE
 
 APPLICATION_ID: Final = 0x48535253
@@ -16,6 +19,9 @@ APPLICATION_ID: Final = 0x48535253
 
 BUSY_S: Final = 10.0
 """How long to wait for another process that is writing, s (design value)."""
+
+INTERACTIVE_WAIT_S: Final = 1.0
+"""The same where a person would see a window that does not react, s (design value)."""
 
 _VERSION_1 = """
 CREATE TABLE events (
@@ -44,22 +50,30 @@ _VERSION_2 = "CREATE INDEX answers_by_position ON answers (reader, position, id)
         for verb in ("UPDATE", "DELETE")
     )
 )
-MIGRATIONS: Final = (_VERSION_1, _VERSION_2)
-"""What makes the next version out of each; version 2 added the indices and the triggers that refuse changes."""
+_VERSION_3 = "CREATE INDEX events_closed ON events (seq) WHERE kind = 'closed';\n"
+MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
+"""What makes the next version out of each.
+
+Version 2 added the indices and the triggers that refuse changes; version 3 the index by which every writer sees at once
+whether the study is closed.
+"""
 
 _FULL = "The record could not be written: the disk is full."
 
 
 @contextmanager
-def open_record(folder: Path, *, readonly: bool = False, create: bool = False) -> Iterator[sqlite3.Connection]:
+def open_record(
+    folder: Path, *, readonly: bool = False, create: bool = False, wait_s: float | None = None
+) -> Iterator[sqlite3.Connection]:
     """Open the record of a study folder, and close it at the end.
 
     Answers are durable when a transaction ends: write-ahead log, `synchronous` FULL.
 
     Args:
         folder: of the study.
-        readonly: whether nothing may be written; an older file is then used as it is.
+        readonly: whether nothing may be written; an older file is then used as it is, also on a read-only medium.
         create: whether to make a new one.
+        wait_s: how long to wait for another process that is writing; None takes `BUSY_S`.
 
     Raises:
         InputError: it is missing, damaged, no record, or of a newer version.
@@ -68,8 +82,8 @@ def open_record(folder: Path, *, readonly: bool = False, create: bool = False) -
     path = Path(folder) / RECORD_FILE
     if not create and not path.is_file():
         raise InputError(f"{folder} has no {RECORD_FILE}.", "Restore it from a copy, or give the folder of a study.")
-    with explained(path):
-        connection = _connect(path, readonly=readonly)
+    with explained(path), ExitStack() as stack:
+        connection = _connect_to_read(path, stack) if readonly else _connect(path, "rwc", wait_s)
         try:
             _prepare(connection, path, readonly=readonly, create=create)
             yield connection
@@ -103,16 +117,39 @@ def explained(path: Path) -> Iterator[None]:
         raise _for_users(error, path) from error
 
 
-def _connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
+def _connect(path: Path, mode: str, wait_s: float | None = None) -> sqlite3.Connection:
+    """Connect with a mode of https://www.sqlite.org/uri.html."""
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}",
+        f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
-        timeout=BUSY_S,
+        timeout=BUSY_S if wait_s is None else wait_s,
         isolation_level=None,
         check_same_thread=False,
     )
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _connect_to_read(path: Path, stack: ExitStack) -> sqlite3.Connection:
+    """Connect to a file that may lie where nothing can be written.
+
+    SQLite needs a file for shared memory beside a write-ahead log, even for reading. Where it cannot be made nobody
+    else writes either; so without a pending log the file is taken as unchangeable, and otherwise read from a copy.
+    """
+    connection = _connect(path, "ro")
+    try:
+        connection.execute("PRAGMA schema_version")  # the first that looks into the file
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if not getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
+            raise
+        log = path.with_name(f"{path.name}-wal")
+        if not log.is_file() or not log.stat().st_size:
+            return _connect(path, "ro&immutable=1")
+        copy = Path(stack.enter_context(TemporaryDirectory())) / path.name
+        shutil.copyfile(path, copy)
+        shutil.copyfile(log, copy.with_name(log.name))
+        return _connect(copy, "ro")
     return connection
 
 
@@ -158,9 +195,7 @@ def _for_users(error: sqlite3.DatabaseError, path: Path) -> HierSynthError:
     if name.startswith("SQLITE_FULL"):
         return OutputError(_FULL, "Nothing that was saved is lost. Free some space and give the answer again.")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return OutputError(
-            f"{path} is being written by another process.", "Wait until it is done, and give the answer again."
-        )
+        return BusyError(path)
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return OutputError(
             f"{path} cannot be opened, or not for writing.", "Check the permissions of the study's folder."

@@ -27,6 +27,13 @@ CLOCK_TOLERANCE_S = 1.0
 Clock = Callable[[], datetime]
 
 
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number)
+
+
 class Event(NamedTuple):
     """One event.
 
@@ -106,6 +113,15 @@ def head(connection: sqlite3.Connection) -> Event | None:
 def all_events(connection: sqlite3.Connection) -> Iterator[Event]:
     """Every event in the order of its number."""
     return (Event(*row) for row in connection.execute("SELECT * FROM events ORDER BY seq"))
+
+
+def event_body(event: Event) -> dict[str, Any]:
+    """The body of an event; empty where it is no JSON object, which only an alteration can cause."""
+    try:
+        body = _DECODER.decode(event.body)
+    except (TypeError, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def write_anchor(folder: Path, event: Event, *, durable: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""A reader at work: sign in, see the next presentation, answer, submit, go back, amend, pause, sign out."""
+"""Signing a reader in: at the session that comes next, or to look back at one that was read."""
 
 from __future__ import annotations
 
@@ -7,282 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from HierSynthLib.errors import InputError
-from HierSynthLib.reader_study.form import Item
-from HierSynthLib.reader_study.record import store as kinds
 from HierSynthLib.reader_study.record.activity import ActivityClock
-from HierSynthLib.reader_study.record.answers import AnswerRow, is_closed, select_answers
+from HierSynthLib.reader_study.record.answers import is_closed
 from HierSynthLib.reader_study.record.database import open_record
-from HierSynthLib.reader_study.record.events import Clock, Event, canonical, moment_of, utc_now
-from HierSynthLib.reader_study.record.store import Store, insert_answer, insert_submission
+from HierSynthLib.reader_study.record.events import Clock, moment_of, utc_now
+from HierSynthLib.reader_study.record.reading import ReadingSession
+from HierSynthLib.reader_study.record.refusals import ReadEverythingError, StudyClosedError
+from HierSynthLib.reader_study.record.store import SIGNED_IN, SIGNED_OUT, Store
 from HierSynthLib.reader_study.record.washout import require_washout
 from HierSynthLib.reader_study.study import Slot, Study
-
-
-class Progress(NamedTuple):
-    """How far a reader is.
-
-    Attributes:
-        session: number of the session at work.
-        done, total: submitted presentations and all, of the session.
-        done_in_all, total_in_all: of all sessions.
-    """
-
-    session: int
-    done: int
-    total: int
-    done_in_all: int
-    total_in_all: int
-
-
-class ReadingSession:
-    """One reader's work in one session of the schedule; made by `sign_in`.
-
-    Every method that writes returns after the record is durable. All raise `InputError` when something is not allowed
-    now, and `OutputError` when the record cannot be written: nothing has changed then, and it can be tried again.
-    """
-
-    def __init__(self, store: Store, reader: str, number: int, sitting: int, activity: ActivityClock) -> None:
-        self.reader, self.number = reader, number
-        self._store, self._sitting, self._activity = store, sitting, activity
-        self._slots = {slot.position: slot for slot in store.study.slots(reader) if slot.session == number}
-        self._submitted, self._skipped = store.submitted(reader), store.skipped(reader)
-        self._viewed = self._next_open()
-
-    @property
-    def study(self) -> Study:
-        """The study that is read."""
-        return self._store.study
-
-    @property
-    def slot(self) -> Slot | None:
-        """What is to be shown now; None when the session is finished."""
-        return None if self._viewed is None else self._slots[self._viewed]
-
-    @property
-    def upcoming(self) -> Slot | None:
-        """What comes after this one, so that it can be loaded meanwhile."""
-        following = self._next_open(besides=self._viewed)
-        return None if following is None else self._slots[following]
-
-    @property
-    def locked(self) -> bool:
-        """Whether the slot has been submitted, so that its answers can only be amended."""
-        return self._viewed in self._submitted
-
-    @property
-    def paused(self) -> bool:
-        """Whether the reader pauses."""
-        return self._activity.paused
-
-    @property
-    def items(self) -> tuple[Item, ...]:
-        """What is asked about the slot."""
-        slot = self.slot
-        return () if slot is None else self.study.form.asked(slot.presentation.mode)
-
-    @property
-    def progress(self) -> Progress:
-        """How far the reader is."""
-        done = len(self._submitted & set(self._slots))
-        return Progress(self.number, done, len(self._slots), len(self._submitted), len(self.study.slots(self.reader)))
-
-    def show(self) -> Slot | None:
-        """Note that the slot is shown, and begin to count its time; None when the session is finished.
-
-        Raises:
-            InputError: one of its files is missing; `skip` goes on without it.
-        """
-        slot = self.slot
-        if slot is None:
-            return None
-        missing = [path.name for path in self.study.files(slot.presentation) if not path.is_file()]
-        if missing:
-            raise InputError(
-                f"The image {missing[0]} of position {slot.position} is missing.",
-                "Restore the folder images from a copy, or skip the position with a reason; it comes again at the end.",
-            )
-        self._append("shown", {"position": slot.position, "presentation": slot.presentation.id}, durable=False)
-        self._activity.restart()
-        return slot
-
-    def answers(self) -> dict[str, Any]:
-        """The newest answer to each item of the slot."""
-        slot = self.slot
-        rows = [] if slot is None else select_answers(self._store.connection, self.reader, slot.position)
-        return {row.item: row.value for row in rows}
-
-    def touch(self) -> None:
-        """The reader moved the mouse or pressed a key."""
-        self._activity.touch()
-
-    def answer(self, item: str, value: Any) -> None:
-        """Store the answer to an item of the slot; the same answer again changes nothing.
-
-        Raises:
-            InputError: the slot is submitted, or the answer is not possible.
-        """
-        slot = self._at_work()
-        if self.locked:
-            raise InputError(f"Position {slot.position} is submitted.", "Amend the answer, with a reason.")
-        checked = self._asked(item).check(value)
-        if canonical(self.answers().get(item)) != canonical(checked):
-            self._store_answer(slot, item, checked, kinds.ANSWERED, None, "")
-
-    def submit(self) -> Slot | None:
-        """Lock the answers of the slot and go to the next, which is returned; None when the session is finished.
-
-        Raises:
-            InputError: a required item has no answer.
-        """
-        slot = self._at_work()
-        if self.locked:
-            raise InputError(f"Position {slot.position} is submitted already.", "Go on to the next one.")
-        given = self.answers()
-        open_items = [item.id for item in self.items if item.required and item.id not in given]
-        if open_items:
-            raise InputError(f"{', '.join(open_items)}: no answer yet.", "Answer it, then submit.")
-        active, idle = self._activity.read()
-
-        body = {"position": slot.position, "presentation": slot.presentation.id, "active_s": active, "idle_s": idle}
-        self._append(
-            kinds.SUBMITTED, body, then=lambda event: insert_submission(self._store.connection, event, slot.position)
-        )
-        self._submitted.add(slot.position)
-        self._viewed = self._next_open()
-        return self.slot
-
-    def amend(self, item: str, value: Any, reason: str) -> None:
-        """Replace an answer of a submitted slot; the old one stays in the record.
-
-        Raises:
-            InputError: the slot is not submitted, the protocol does not allow it, or the reason is missing.
-        """
-        slot = self._at_work()
-        self._require_back()
-        if not self.locked:
-            raise InputError(f"Position {slot.position} is not submitted.", "Just change the answer.")
-        if not reason.strip():
-            raise InputError("An amendment needs a reason.", "Say in a few words why the answer changes.")
-        checked = self._asked(item).check(value)
-        old = [row for row in select_answers(self._store.connection, self.reader, slot.position) if row.item == item]
-        if not old or canonical(old[-1].value) != canonical(checked):
-            self._store_answer(slot, item, checked, kinds.AMENDED, old[-1] if old else None, reason.strip())
-
-    def skip(self, reason: str) -> Slot | None:
-        """Put the slot off to the end of the session, for instance because its file is missing; returns the next.
-
-        Raises:
-            InputError: the slot is submitted, or the reason is missing.
-        """
-        slot = self._at_work()
-        if self.locked or not reason.strip():
-            raise InputError(f"Position {slot.position} cannot be skipped.", "Only open ones can, with a reason.")
-        self._append(kinds.SKIPPED, {"position": slot.position, "reason": reason.strip()})
-        self._skipped.add(slot.position)
-        self._viewed = self._next_open(besides=slot.position)
-        return self.slot
-
-    def back(self) -> Slot:
-        """Look at the slot before this one again.
-
-        Raises:
-            InputError: the protocol does not allow it, or there is none in this session.
-        """
-        self._require_back()
-        before = [p for p in self._slots if p in self._submitted and (self._viewed is None or p < self._viewed)]
-        if not before:
-            raise InputError("This is the first one of the session.", "Go on to the next one.")
-        self._append("went_back", {"position": max(before)})
-        self._viewed = max(before)
-        self._activity.restart()
-        return self._slots[self._viewed]
-
-    def forward(self) -> Slot | None:
-        """From a slot that was gone back to, on to the next; ends at the first open one."""
-        if self._viewed is not None and self.locked:
-            after = [p for p in self._slots if p in self._submitted and p > self._viewed]
-            self._viewed = min(after) if after else self._next_open()
-            self._activity.restart()
-        return self.slot
-
-    def pause(self) -> None:
-        """Stop counting time."""
-        if not self.paused:
-            self._append("paused", {})
-            self._activity.pause()
-
-    def resume(self) -> None:
-        """Count time again."""
-        if self.paused:
-            self._append("resumed", {})
-            self._activity.resume()
-
-    def sign_out(self) -> str:
-        """End the work and return a receipt, "number:hash" of the last event.
-
-        Who keeps it can show later that nothing before it was changed ('hiersynth study verify --receipt').
-        """
-        event = self._append(kinds.SIGNED_OUT, {"done": len(self._submitted)})
-        return f"{event.seq}:{event.hash}"
-
-    def _append(
-        self, kind: str, body: dict[str, Any], then: Callable[[Event], None] | None = None, *, durable: bool = True
-    ) -> Event:
-        return self._store.append(self.reader, kind, body, check=self._require_ours, then=then, durable=durable)
-
-    def _require_ours(self) -> None:
-        """The reader may have signed in elsewhere meanwhile."""
-        last = self._store.last_of(self.reader, kinds.SIGNED_IN, kinds.SIGNED_OUT)
-        if last is None or last.seq != self._sitting:
-            raise InputError(
-                f"{self.reader} has signed in or out in another window since.", "Go on there, or sign in here again."
-            )
-
-    def _at_work(self) -> Slot:
-        slot = self.slot
-        if slot is None:
-            raise InputError(f"Session {self.number} is finished.", "Sign out.")
-        if self.paused:
-            raise InputError("The reading is paused.", "Resume it first.")
-        return slot
-
-    def _asked(self, item: str) -> Item:
-        found = self.study.form.item(item)
-        if found not in self.items:
-            raise InputError(f'"{item}" is not asked here.', f"Asked are {', '.join(each.id for each in self.items)}.")
-        return found
-
-    def _require_back(self) -> None:
-        if not self.study.protocol.allow_back:
-            raise InputError(
-                "The protocol of this study does not allow to go back.", "Submitted answers stay as they are."
-            )
-
-    def _store_answer(self, slot: Slot, item: str, value: Any, kind: str, old: AnswerRow | None, reason: str) -> None:
-        active, idle = self._activity.read()
-        body = {
-            "session": slot.session,
-            "position": slot.position,
-            "presentation": slot.presentation.id,
-            "item": item,
-            "value": value,
-            "active_s": active,
-            "idle_s": idle,
-            "amendment_of": None if old is None else old.id,
-            "reason": reason,
-            "training": slot.training,
-        }
-        self._append(kind, body, then=lambda event: insert_answer(self._store.connection, event, body))
-        self._activity.restart()
-
-    def _next_open(self, besides: int | None = None) -> int | None:
-        """The first open position; those that were skipped come last."""
-        still = [p for p in self._slots if p not in self._submitted and p != besides]
-        fresh = [p for p in still if p not in self._skipped]
-        return min(fresh or still, default=None)
 
 
 @contextmanager
@@ -290,8 +25,10 @@ def sign_in(
     folder: Path,
     reader: str,
     *,
+    session: int | None = None,
     override: str = "",
     attach: bool = False,
+    wait_s: float | None = None,
     clock: Clock = utc_now,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Iterator[ReadingSession]:
@@ -300,41 +37,57 @@ def sign_in(
     Args:
         folder: of the study.
         reader: code.
+        session: number of one that was begun, to look back at it; otherwise it is the one to be read next.
         override: reason for beginning a session before the washout is over; logged.
         attach: whether to go on with the reader's last sitting if it was not ended, as one command after another does.
+        wait_s: how long a writer waits for another one; None takes `database.BUSY_S`.
         clock: tells the time with its zone.
         monotonic: tells seconds that never step back.
 
     Raises:
-        InputError: the study or the reader is unknown, everything is read, the study is closed or was changed, or the
-            washout is not over.
-        OutputError: the record cannot be written.
+        InputError: the study or the reader is unknown, or the study was changed; `StudyClosedError`: it is closed;
+            `ReadEverythingError`: nothing is left to read; `WashoutError`: it is too early.
+        OutputError: the record cannot be written; `BusyError`: another process is writing.
     """
     study = Study.read(folder)
     slots = study.slots(reader)
-    with open_record(folder) as connection:
+    with open_record(folder, wait_s=wait_s) as connection:
         store = Store(connection, study, clock)
         store.require_fitting()
-        number = _session_number(store, reader, slots)
+        if is_closed(connection):
+            raise StudyClosedError
+        number = _begun(store, reader, slots, session) if session else _next_session(store, reader, slots)
         require_washout(store, reader, number, override)
         activity = ActivityClock(study.protocol.idle_after_s, monotonic)
-        last = store.last_of(reader, kinds.SIGNED_IN, kinds.SIGNED_OUT)
-        if attach and last is not None and last.kind == kinds.SIGNED_IN and json.loads(last.body)["session"] == number:
+        last = store.last_of(reader, SIGNED_IN, SIGNED_OUT)
+        if attach and last is not None and last.kind == SIGNED_IN and json.loads(last.body)["session"] == number:
             latest = connection.execute("SELECT at FROM events WHERE reader = ? ORDER BY seq DESC LIMIT 1", (reader,))
             activity.restart((clock() - moment_of(latest.fetchone()[0])).total_seconds())
             sitting = last.seq
         else:
-            sitting = store.append(reader, kinds.SIGNED_IN, {"session": number}).seq
+            sitting = store.append(reader, SIGNED_IN, {"session": number}).seq
         yield ReadingSession(store, reader, number, sitting, activity)
 
 
-def _session_number(store: Store, reader: str, slots: tuple[Slot, ...]) -> int:
+def _next_session(store: Store, reader: str, slots: tuple[Slot, ...]) -> int:
     """The session of the first open position; skipped ones count only when nothing else is left."""
-    if is_closed(store.connection):
-        raise InputError("The study is closed.", "Nothing can be added to its record.")
     submitted, skipped = store.submitted(reader), store.skipped(reader)
     still = [slot for slot in slots if slot.position not in submitted]
     fresh = [slot for slot in still if slot.position not in skipped]
     if not still:
-        raise InputError(f"{reader} has read everything.", "Nothing is left to do; thank you.")
+        raise ReadEverythingError(reader)
     return (fresh or still)[0].session
+
+
+def _begun(store: Store, reader: str, slots: tuple[Slot, ...], session: int) -> int:
+    """The session, if the reader may look back at it."""
+    begun = {slots[position - 1].session for position in store.submitted(reader)}
+    if not store.study.protocol.allow_back:
+        raise InputError("The protocol of this study does not allow to go back.", "Submitted answers stay as they are.")
+    if session not in begun:
+        known = ", ".join(map(str, sorted(begun))) or "none yet"
+        raise InputError(f"{reader} has submitted nothing in session {session}.", f"Sessions to look back at: {known}.")
+    return session
+
+
+__all__ = ["ReadingSession", "sign_in"]

@@ -5,20 +5,39 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from HierSynthLib.errors import InputError, OutputError
 from HierSynthLib.reader_study.record.answers import is_closed
 from HierSynthLib.reader_study.record.database import explained, open_record, writing
-from HierSynthLib.reader_study.record.events import Clock, Event, append, canonical, head, read_anchor, write_anchor
+from HierSynthLib.reader_study.record.events import (
+    ANCHOR_FILE,
+    Clock,
+    Event,
+    append,
+    canonical,
+    event_body,
+    head,
+    read_anchor,
+    write_anchor,
+)
+from HierSynthLib.reader_study.record.refusals import StudyClosedError
 from HierSynthLib.reader_study.study import RECORD_FILE, Study
 
-CREATED, CLOSED, RECOVERED = "created", "closed", "recovered"
+CREATED, CLOSED, RECOVERED, MERGED = "created", "closed", "recovered", "merged"
 SIGNED_IN, SIGNED_OUT = "signed_in", "signed_out"
+SHOWN, WENT_BACK, WENT_FORWARD = "shown", "went_back", "went_forward"
 ANSWERED, AMENDED, SUBMITTED, SKIPPED = "answered", "amended", "submitted", "skipped"
+PAUSED, RESUMED = "paused", "resumed"
 OVERRIDDEN = "washout_overridden"
+
+ACCEPTED = "accepted"
+"""Name, in the body of `CLOSED`, of the problems that the study was closed with, and the reason."""
+
+LEFT = "left"
+"""Name, in the body of an event, of the position that the reader left, and the time there that no other event tells."""
 
 
 def create_record(folder: Path, study: Study, clock: Clock) -> None:
@@ -77,7 +96,7 @@ class Store:
         """
         with explained(self.study.folder / RECORD_FILE), writing(self.connection, durable=durable):
             if is_closed(self.connection):
-                raise InputError("The study is closed.", "Nothing can be added to its record.")
+                raise StudyClosedError
             if check is not None:
                 check()
             event = append(self.connection, reader, kind, body, self.clock())
@@ -88,12 +107,15 @@ class Store:
                 write_anchor(self.study.folder, event, durable=kind in (SIGNED_OUT, CLOSED))
         return event
 
+    def events_of(self, reader: str, *kinds: str) -> Iterator[Event]:
+        """The events of a reader of some kinds, the last one first."""
+        marks = ", ".join("?" for _ in kinds)
+        query = f"SELECT * FROM events WHERE reader = ? AND kind IN ({marks}) ORDER BY seq DESC"  # noqa: S608
+        return (Event(*row) for row in self.connection.execute(query, (reader, *kinds)))
+
     def last_of(self, reader: str, *kinds: str) -> Event | None:
         """The last event of a reader of some kinds."""
-        marks = ", ".join("?" for _ in kinds)
-        query = f"SELECT * FROM events WHERE reader = ? AND kind IN ({marks}) ORDER BY seq DESC LIMIT 1"  # noqa: S608
-        row = self.connection.execute(query, (reader, *kinds)).fetchone()
-        return None if row is None else Event(*row)
+        return next(self.events_of(reader, *kinds), None)
 
     def submitted(self, reader: str) -> set[int]:
         """The positions that a reader has submitted."""
@@ -102,19 +124,25 @@ class Store:
 
     def skipped(self, reader: str) -> set[int]:
         """The positions that a reader has skipped at least once."""
-        rows = self.connection.execute("SELECT body FROM events WHERE reader = ? AND kind = ?", (reader, SKIPPED))
-        return {int(json.loads(body)["position"]) for (body,) in rows}
+        return {event_body(event).get("position", 0) for event in self.events_of(reader, SKIPPED)}
 
 
 def require_anchored(connection: sqlite3.Connection, folder: Path) -> None:
-    """Raise `InputError` when events that were written are not there any more, or others."""
-    noted = read_anchor(folder)
+    """Raise `InputError` when events that were written are not there any more, or others, or nobody can tell.
+
+    Only a record that nobody has worked with may be without its anchor.
+    """
+    noted, last = read_anchor(folder), head(connection)
     if noted is None:
-        return
+        if last is not None and last.seq == 1:
+            return
+        raise InputError(
+            f"{folder} has no {ANCHOR_FILE}: whether the end of the record was cut off cannot be told.",
+            "Restore it from a copy. If it is lost: 'hiersynth study recover' notes that and goes on.",
+        )
     row = connection.execute("SELECT hash FROM events WHERE seq = ?", (noted[0],)).fetchone()
     if row is not None and row[0] == noted[1]:
         return
-    last = head(connection)
     what = "ends" if row is None else "has other contents"
     raise InputError(
         f"The record {what} at event {last.seq if last else 0}; event {noted[0]} was written before.",

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
-from HierSynthLib.errors import InputError
-from HierSynthLib.reader_study.record.events import moment_of, timestamp
-from HierSynthLib.reader_study.record.store import OVERRIDDEN, Store
+from HierSynthLib.reader_study.record import store as kinds
+from HierSynthLib.reader_study.record.events import moment_of
+from HierSynthLib.reader_study.record.refusals import WashoutError
+from HierSynthLib.reader_study.record.store import Store
 
 _DAY_S = 86400.0
+_SHOWING = (kinds.SHOWN, kinds.WENT_BACK, kinds.ANSWERED, kinds.AMENDED, kinds.SUBMITTED)
+"""Events at whose time the reader saw the case of their position."""
+
+_LEAVING = (kinds.WENT_BACK, kinds.WENT_FORWARD, kinds.SKIPPED, kinds.SIGNED_OUT)
+"""Events until whose time the reader saw the case that was left."""
 
 
 def require_washout(store: Store, reader: str, session: int, override: str = "") -> None:
     """Refuse a session that would show the cases of another one too early; every session shows all cases.
+
+    What counts is when a case was last on the screen, answered or not; training cases do not count.
 
     Args:
         store: open record.
@@ -22,32 +32,36 @@ def require_washout(store: Store, reader: str, session: int, override: str = "")
         override: reason for reading it all the same; it is logged with the days that had passed.
 
     Raises:
-        InputError: the washout is not over and there is no reason; the message says when it is.
+        WashoutError: the washout is not over and there is no reason; the message says when it is.
     """
-    row = store.connection.execute(
-        "SELECT MAX(given_at), MAX(id) FROM answers WHERE reader = ? AND session <> ? AND training = 0",
-        (reader, session),
-    ).fetchone()
-    if row[0] is None:
+    slots = store.study.slots(reader)
+    others = {slot.position for slot in slots if slot.session != session and not slot.training}
+    seen = [(at, seq) for at, seq, position in _sightings(store, reader) if position in others]
+    if not seen:
         return
-    slot = next(slot for slot in store.study.slots(reader) if slot.session == session)
+    slot = next(slot for slot in slots if slot.session == session)
     days = store.study.protocol.mode(slot.presentation.mode).washout_days
-    last, now = moment_of(row[0]), store.clock()
+    last, now = moment_of(max(at for at, _ in seen)), store.clock()
     passed = (now - last).total_seconds() / _DAY_S
-    if passed >= days or _overridden(store, reader, session, since=row[1]):
+    if passed >= days or _overridden(store, reader, session, since=max(seq for _, seq in seen)):
         return
     if not override.strip():
-        due = timestamp(last + timedelta(days=days))[:16].replace("T", " ")
-        clock = " The clock of this machine is behind the record." if passed < 0 else ""
-        raise InputError(
-            f"Session {session} of {reader} may begin on {due} UTC, {days:g} days after the same cases.{clock}",
-            "Come back then, or give a reason for reading earlier; it is logged.",
-        )
+        raise WashoutError(reader, session, last + timedelta(days=days), days, passed)
     body = {"session": session, "days": round(passed, 3), "required_days": days, "reason": override.strip()}
-    store.append(reader, OVERRIDDEN, body)
+    store.append(reader, kinds.OVERRIDDEN, body)
+
+
+def _sightings(store: Store, reader: str) -> Iterator[tuple[str, int, Any]]:
+    """Time and number of each event that tells of a case on the screen, and its position."""
+    for event in store.events_of(reader, *{*_SHOWING, *_LEAVING}):
+        body = json.loads(event.body)
+        if event.kind in _SHOWING:
+            yield event.at, event.seq, body["position"]
+        if event.kind in _LEAVING and body.get(kinds.LEFT):
+            yield event.at, event.seq, body[kinds.LEFT]["position"]
 
 
 def _overridden(store: Store, reader: str, session: int, since: int) -> bool:
-    """Whether this session was allowed after the last answer of another one."""
-    event = store.last_of(reader, OVERRIDDEN)
+    """Whether this session was allowed after the last sight of another one."""
+    event = store.last_of(reader, kinds.OVERRIDDEN)
     return event is not None and event.seq > since and json.loads(event.body)["session"] == session

@@ -57,19 +57,28 @@ def turing_section(analysis: Analysis, pictures: Sequence[str]) -> list[str]:
                     question["text"],
                     who,
                     f"{found['accuracy']['n']}",
-                    *(share(found[name]) for name in ("accuracy", "sensitivity", "specificity")),
+                    *(share(found[name]) for name in ("balanced", "sensitivity", "specificity", "accuracy")),
                 ]
             )
-    headings = ["Question", "Reader", "Answers", "Correct", "Synthetic recognised", "Acquired recognised"]
+    headings = ["Question", "Reader", "Answers", "Balanced accuracy", "Synthetic recognised", "Acquired recognised",
+                "All answers correct"]  # fmt: skip
     caption = (
-        "Guessing gives 50 %. Single readers: Wilson's interval; all: Wilson's with the number of answers divided by "
-        "the design effect of readers and maps."
+        "Balanced accuracy: mean of the two shares beside it; 50 % by guessing, and by always giving the same answer. "
+        "The share of all answers has no such value where the numbers of synthetic and acquired maps differ. Wilson's "
+        "interval with the effective number of answers: all answers to a case keep together, and for “all” readers and "
+        "cases are random."
     )
     parts = [html.heading("Visual Turing test"), html.table(headings, rows, caption=caption, text_columns=2)]
     note = (
         "That readers cannot tell the maps apart would not show that the maps are right: a plausible map can be wrong."
     )
-    return [*parts, *pictures, html.paragraph(note, "note")]
+    kinds = [_kinds(question) for question in analysis["turing"]]
+    return [*parts, *pictures, html.paragraph(" ".join([*kinds, note]), "note")]
+
+
+def _kinds(question: Mapping[str, Any]) -> str:
+    kinds = [f"{name}: {', '.join(question[name]) or 'none'}" for name in ("synthetic", "acquired")]
+    return f"{'; '.join(kinds).capitalize()}."
 
 
 def diagnosis_section(analysis: Analysis, pictures: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from HierSynthLib.fidelity.report.plots import ACQUIRED_COLOUR, LINE_COLOUR, SYNTHETIC_COLOUR, draw_limits, plain_text
+from HierSynthLib.reader_study.analysis.readings import MODE_WORDS
 from HierSynthLib.reader_study.report.words import NAMES, number
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def ratings_figure(items: Sequence[Found], arms: Sequence[str], note: str) -> Fi
                 )  # fmt: skip
             edge += width
     axes.set_yticks([-place for place in range(len(rows))], [_row_name(item, arm, arms) for item, arm in rows])
-    axes.axvline(0, color=LINE_COLOUR, linewidth=0.8)
+    axes.axvline(0, color=LINE_COLOUR, linewidth=0.8, zorder=0)  # behind the bars and their numbers
     axes.set_xlim(-100, 100)
     ticks = [-100, -50, 0, 50, 100]
     axes.set_xticks(ticks, [f"{abs(tick)}" for tick in ticks])
@@ -72,7 +73,7 @@ def ratings_figure(items: Sequence[Found], arms: Sequence[str], note: str) -> Fi
 
 @plain_text()
 def differences_figure(rows: Sequence[Found], arms: Sequence[str], note: str) -> Figure:
-    """Mean differences with intervals, and the margin of non-inferiority.
+    """Mean differences with intervals, and the margin of non-inferiority where it is judged.
 
     Args:
         rows: an analysis's "comparisons".
@@ -83,7 +84,8 @@ def differences_figure(rows: Sequence[Found], arms: Sequence[str], note: str) ->
     figure, axes = _sheet(f"Difference from {reference}", len(rows), note)
     for place, row in enumerate(rows):
         found, margin = row["difference"], row["non_inferiority"]["margin"]
-        axes.plot([-margin] * 2, [-place - 0.45, -place + 0.45], color="#b3261e", linewidth=2, linestyle="--")
+        if row["non_inferiority"]["verdict"] != "descriptive":
+            axes.plot([-margin] * 2, [-place - 0.45, -place + 0.45], color="#b3261e", linewidth=2)
         _whisker(axes, found, -place, colour_of(arms, row["test"]), "o")
         axes.annotate(
             row["non_inferiority"]["verdict"], (1.0, -place), xycoords=("axes fraction", "data"), xytext=(4, 0),
@@ -93,7 +95,7 @@ def differences_figure(rows: Sequence[Found], arms: Sequence[str], note: str) ->
     names = [f"{row['text']}{': ' + row['test'] if several else ''}" for row in rows]
     axes.set_yticks([-place for place in range(len(rows))], names)
     axes.axvline(0, color=LINE_COLOUR, linewidth=0.8)
-    _finish(axes, "points, 95 % interval; right of 0 is better than the reference; dashed: margin")
+    _finish(axes, "points, 95 % interval; right of 0 is better than the reference; red: margin")
     return figure
 
 
@@ -116,14 +118,15 @@ def agreement_figure(items: Sequence[Found], names: Sequence[str], arms: Sequenc
     figure.suptitle("Agreement between readers", fontsize=_TITLE, fontweight="bold")
     figure.supxlabel(note, fontsize=_SMALL, color=LINE_COLOUR)
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    left = _leftmost(rows, names)
     for axes, name in zip(panels, names, strict=True):
         for place, (item, arm) in enumerate(rows):
             found = item["agreement"][arm]["coefficients"].get(name)
             if found is not None and found["value"] is not None:
                 _whisker(axes, found, -place, colour_of(arms, arm), _MARKERS[list(arms).index(arm) % len(_MARKERS)])
         axes.axvline(0, color=LINE_COLOUR, linewidth=0.8)
-        axes.set_xlim(-0.3, 1.05)
-        axes.set_xticks([0, 0.5, 1])
+        axes.set_xticks([-0.5, 0, 0.5, 1] if left < -0.5 else [0, 0.5, 1])
+        axes.set_xlim(left, 1.05)  # after the ticks, which would widen it
         axes.grid(axis="x", color="#e3e6e9", linewidth=0.8)
         _finish(axes, "", NAMES[name])
     panels[0].set_yticks([-place for place in range(len(rows))], labels)
@@ -150,6 +153,7 @@ def shares_figure(
         _whisker(axes, found, -place, colour, "D" if pooled else "o")
     axes.axvline(guess, color=LINE_COLOUR, linewidth=1, linestyle=":")
     axes.set_yticks([-place for place in range(len(rows))], [name for name, _, _ in rows])
+    axes.set_ylim(0.6 - len(rows), 0.6)
     axes.set_xlim(-0.02, 1.02)
     _finish(axes, label)
     return figure
@@ -181,7 +185,13 @@ def roc_figure(title: str, diagnosis: Found, note: str) -> Figure:
         if heights:
             mean = float(np.mean([curve["auc"]["value"] for curve in curves]))
             label = f"vertical mean of {len(curves)} readers\nmean AUC {mean:.3f}"
-            axes.plot(grid, np.mean(heights, axis=0), color=colour_of(arms, arm), linewidth=2.4, label=label)
+            axes.plot(
+                np.r_[0, grid],
+                np.r_[0, np.mean(heights, axis=0)],
+                color=colour_of(arms, arm),
+                linewidth=2.4,
+                label=label,
+            )
             axes.legend(fontsize=_SMALL, loc="lower right", frameon=False)
         axes.plot([0, 1], [0, 1], color=LINE_COLOUR, linewidth=0.8, linestyle=":")
         axes.set_box_aspect(1)
@@ -239,9 +249,7 @@ def times_figure(entry: Found, arms: Sequence[str], note: str) -> Figure:
     """
     readers = list(entry["by_reader"])
     shown = [arm for arm in arms if arm in entry["arms"]]
-    figure, axes = _sheet(
-        f"Active reading time, {entry['mode'].replace('_', ' ')}", len(readers) * len(shown) * 0.7, note
-    )
+    figure, axes = _sheet(f"Active reading time, {MODE_WORDS[entry['mode']]}", len(readers) * len(shown) * 0.7, note)
     for place, reader in enumerate(readers):
         for shift, arm in enumerate(shown):
             found = entry["by_reader"][reader][arm]
@@ -251,9 +259,11 @@ def times_figure(entry: Found, arms: Sequence[str], note: str) -> Figure:
             axes.plot([found["q1"], found["q3"]], [y, y], color=colour_of(arms, arm), linewidth=2.2)
             axes.plot(found["median"], y, marker=_MARKERS[shift], color=colour_of(arms, arm), markersize=5)
     for shift, arm in enumerate(shown):
-        axes.plot([], [], marker=_MARKERS[shift], color=colour_of(arms, arm), linestyle="-", label=arm)
+        axes.plot([], [], marker=_MARKERS[shift], color=colour_of(arms, arm), linestyle="-",
+                  label=entry["labels"][arm])  # fmt: skip
     axes.legend(fontsize=_SMALL, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(shown))
     axes.set_yticks([-place for place in range(len(readers))], readers)
+    axes.set_ylim(0.5 - len(readers), 0.5)
     axes.set_xlim(left=0)
     _finish(axes, "seconds per presentation: median and quartiles")
     return figure
@@ -274,6 +284,13 @@ def _whisker(axes: Axes, found: Found, y: float, colour: str, marker: str) -> No
     if found["low"] is not None:
         axes.plot([found["low"], found["high"]], [y, y], color=colour, linewidth=2)
     axes.plot(found["value"], y, marker=marker, color=colour, markersize=6)
+
+
+def _leftmost(rows: Sequence[tuple[Found, str]], names: Sequence[str]) -> float:
+    """Where the axis of the coefficients begins, so that none is cut off."""
+    found = [item["agreement"][arm]["coefficients"].get(name) for item, arm in rows for name in names]
+    ends = [each[end] for each in found if each is not None for end in ("value", "low") if each[end] is not None]
+    return float(min([-0.25, *ends])) - 0.05
 
 
 def _row_name(item: Found, arm: str, arms: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from HierSynthLib.fidelity.report import html
 from HierSynthLib.fidelity.report.page import ReportFigure, moment
+from HierSynthLib.reader_study.analysis.readings import MODE_WORDS
 from HierSynthLib.reader_study.report.choices import (
     diagnosis_section,
     preference_section,
@@ -28,17 +29,24 @@ Analysis = Mapping[str, Any]
 STATEMENT = "Reader study of synthetic CBV maps. For research only, not for clinical use."
 SIMULATED_READERS = "SIMULATED READERS: no human read these maps; the numbers show only that the calculation works."
 SIMULATED_CASES = "SIMULATED PATIENTS: ratings of simulated brains are no evidence about real ones."
+SOME_SIMULATED_CASES = (
+    "SIMULATED PATIENTS: {} of {} cases; ratings of simulated brains are no evidence about real ones."
+)
 
 _METHODS = (
     ("Unit", "Reading of a case in an arm by a reader. Training is left out; of hidden duplicates the first counts."),
     ("Mean difference", "Random readers and cases; variance from a two-way model, Satterthwaite's degrees of freedom."),
     ("Two-way bootstrap", "Readers and cases resampled (Owen 2007), 2000 resamples, percentile interval."),
-    ("Non-inferiority", "Lower end of the two-sided 95 % interval above −margin (one-sided 2.5 %)."),
+    (
+        "Non-inferiority",
+        "One-sided t test of the mean difference against −margin at 2.5 %, p after Holm over the primary items and all "
+        "arms, or over all items where none is primary. Other items are descriptive.",
+    ),
     (
         "Ordinal test",
         "Wilcoxon signed rank, clustered by case (Rosner et al. 2006), p by sign flips; ties: mean ranks.",
     ),
-    ("Multiplicity", "Holm over all items and arms, separately for differences and for margins."),
+    ("Multiplicity", "Holm; ordinal tests over all items and arms, margins over those that get a verdict."),
     (
         "Kappa",
         "Cohen 1968, linear and quadratic weights; SE of Fleiss, Cohen & Everitt 1969; mean of pairs: bootstrap.",
@@ -47,6 +55,7 @@ _METHODS = (
     ("Alpha", "Krippendorff 2011; bootstrap over cases, 2000 resamples."),
     ("ICC", "ICC(2,1): two-way random, absolute agreement, single rating; complete cases; McGraw & Wong 1996."),
     ("Shares", "Wilson 1927; pooled over readers with the effective number of answers (Korn & Graubard 1998)."),
+    ("Balanced accuracy", "Mean of the shares of synthetic and of acquired maps that were recognised; as shares."),
     ("ROC", "Empirical curve; DeLong 1988."),
     ("MRMC", "Obuchowski & Rockette 1995, Hillis 2007; covariances by DeLong and by jackknife."),
     ("Repeatability", "Within-reader SD from duplicates; coefficient 1.96·√2·SD (Bland & Altman 1999)."),
@@ -102,7 +111,9 @@ def statements(study: Mapping[str, Any]) -> list[str]:
     """What the study is not."""
     lines = [STATEMENT]
     lines += [SIMULATED_READERS] if study["simulated_readers"] else []
-    lines += [SIMULATED_CASES] if study["simulated_cases"] else []
+    simulated, cases = study["simulated_cases"], study["cases"]
+    if simulated:
+        lines.append(SIMULATED_CASES if simulated == cases else SOME_SIMULATED_CASES.format(simulated, cases))
     return lines
 
 
@@ -111,10 +122,15 @@ def summary_sentences(analysis: Analysis) -> list[str]:
     sentences = [_compared(row) for row in analysis["comparisons"]]
     for question in analysis["preferences"]:
         for arm, found in question["arms"].items():
-            sentences.append(f"Preference: {arm} in {share(found['share'])} of the decided comparisons.")
+            counts = found["counts"]
+            decided = counts["test"] + counts["reference"]
+            sentences.append(
+                f"Preference: {arm} in {share(found['share'])} of the decided comparisons ({decided} of "
+                f"{decided + counts['none']})."
+            )
     for question in analysis["turing"]:
         sentences.append(
-            f"Visual Turing test: {share(question['pooled']['accuracy'])} of the answers correct (guessing: 50 %)."
+            f"Visual Turing test: balanced accuracy {share(question['pooled']['balanced'])} (guessing: 50 %)."
         )
     for found in analysis["diagnosis"]:
         for entry in found["mrmc"]:
@@ -132,22 +148,33 @@ def summary_sentences(analysis: Analysis) -> list[str]:
 
 
 def _compared(row: Mapping[str, Any]) -> str:
-    arms = f"{row['text']}, {row['test']} against {row['reference']}"
-    margin, difference = row["non_inferiority"]["margin"], row["difference"]
-    if row["non_inferiority"]["verdict"] == "not known":
-        return f"{arms}: mean difference {estimate(difference)}. {difference['note']}"
-    verdict = row["non_inferiority"]["verdict"]
-    return f"{arms}: {verdict} at a margin of {margin:g} points; mean difference {estimate(difference)}."
+    text = f"{row['text']} (primary)" if row["primary"] else row["text"]
+    arms, found = f"{text}, {row['test']} against {row['reference']}", row["non_inferiority"]
+    turned = "" if row["higher_is_better"] else ", turned so that positive is better"
+    difference = f"mean difference {estimate(row['difference'])}{turned}"
+    if found["verdict"] == "not known":
+        return f"{arms}: no verdict; {difference}. {row['difference']['note']}"
+    if found["verdict"] == "descriptive":
+        return f"{arms}: {difference} (descriptive: not a primary end point)."
+    p = found["p_inferior_holm"] if found["verdict"] == "inferior" else found["p_holm"]
+    adjusted = f", Holm over {found['judged']} comparisons" if found["judged"] > 1 else ""
+    return (
+        f"{arms}: {found['verdict']} at a margin of {found['margin']:g} points (one-sided p {p_value(p)}{adjusted}); "
+        f"{difference}."
+    )
 
 
 def _facts(analysis: Analysis) -> str:
     study = analysis["study"]
     arms = ", ".join(f"{arm} (reference)" if arm == study["reference"] else arm for arm in study["arms"])
     readers = f"{len(study['readers'])} {'simulated ' if study['simulated_readers'] else ''}reader"
+    simulated = study["simulated_cases"]
+    some = "all" if simulated == study["cases"] else f"{simulated} of them"
+    cases = f"{study['cases']} cases" + (f" ({some} simulated)" if simulated else "")
     return (
-        f"Study {study['identifier']}. {readers}{'' if len(study['readers']) == 1 else 's'}, {study['cases']} "
-        f"{'simulated ' if study['simulated_cases'] else ''}cases, arms: {arms}; modes: {', '.join(study['modes'])}. "
-        f"{moment(analysis['created'])}. In brackets: 95 % intervals."
+        f"Study {study['identifier']}. {readers}{'' if len(study['readers']) == 1 else 's'}, {cases}, arms: {arms}; "
+        f"modes: {', '.join(MODE_WORDS[mode] for mode in study['modes'])}. {moment(analysis['created'])}. In "
+        f"brackets: 95 % intervals."
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from HierSynthLib.fidelity.measures.definitions import ABSENT
 from HierSynthLib.fidelity.report import html
+from HierSynthLib.reader_study.analysis.readings import MODE_WORDS
 from HierSynthLib.reader_study.report.words import (
     NAMES,
     coefficient,
@@ -45,7 +47,18 @@ def completion_section(analysis: Analysis) -> list[str]:
     ]
     headings = ["Reader", "Presentations", "Duplicates", "Sessions", "Amendments", "Active", "Idle", "First", "Last"]
     caption = "Training presentations are not counted. Readers are named by their study codes."
-    return [html.heading("Completion"), html.table(headings, rows, caption=caption)]
+    table = html.table(headings, rows, caption=caption)
+    return [html.heading("Completion"), table, *_record(analysis["study"]["record"])]
+
+
+def _record(state: Found | None) -> list[str]:
+    """Whether the record was whole, and the hash by which this report can be held against it."""
+    if state is None:
+        return []
+    checked = "verified" if state["verified"] else "NOT WHOLE, see the warnings"
+    images = "with all images" if state["images_checked"] else "images not read"
+    text = f"Record: {checked}; {state['events']} events, {images}. Last event: {state['receipt']}."
+    return [html.paragraph(" ".join([text, *state["notes"]]), "facts")]
 
 
 def ratings_section(analysis: Analysis, pictures: Sequence[str]) -> list[str]:
@@ -63,13 +76,29 @@ def ratings_section(analysis: Analysis, pictures: Sequence[str]) -> list[str]:
         ]
         note = (
             "A difference is test − reference, turned so that positive is better. Its interval takes readers and cases "
-            "as random (two-way model, Satterthwaite); the bootstrap beside it resamples both. Non-inferior: the "
-            "interval lies above −margin. The ordinal test is the Wilcoxon signed rank over all readers and cases with "
-            "the signs of a case flipped together; it speaks of other cases, not of other readers. Adjusted p: Holm "
-            "over this table."
+            "as random (two-way model, Satterthwaite); the bootstrap beside it resamples both; neither is adjusted. "
+            f"The verdict follows from {_judged_p(rows[0]['non_inferiority']['judged'])}: non-inferior if it is at "
+            f"most 0.025, inferior if that of the opposite is. {_which_are_judged(rows)} The ordinal test is the "
+            "Wilcoxon signed rank over all readers and cases with the signs of a case flipped together; it speaks of "
+            "other cases, not of other readers; its p is adjusted over this table."
         )
         parts.append(html.paragraph(note, "note"))
     return parts
+
+
+def _judged_p(judged: int) -> str:
+    adjusted = f", after Holm's adjustment over {judged} judged comparisons" if judged > 1 else ""
+    return f"the one-sided p of the margin{adjusted}"
+
+
+def _which_are_judged(rows: Sequence[Found]) -> str:
+    if any(row["primary"] or _descriptive(row) for row in rows):
+        return "Only the primary end points of the form get a verdict; the others are descriptive."
+    return "The form declares no primary end point, so every item gets a verdict."
+
+
+def _descriptive(row: Found) -> bool:
+    return bool(row["non_inferiority"]["verdict"] == "descriptive")
 
 
 def _distributions(items: Sequence[Found]) -> str:
@@ -89,7 +118,7 @@ def _distributions(items: Sequence[Found]) -> str:
                 middle = f"{number(found['median'], 1)} ({number(found['q1'], 1)} to {number(found['q3'], 1)})"
                 rows.append([who, arm, f"{found['n']}", f"{found['missing']}", spread, middle, *counts])
         headings = ["Reader", "Arm", "Ratings", "Missing", "Mean ± SD", "Median (quartiles)", *names]
-        caption = f"{item['text']} ({_KINDS[item['kind']]}, {item['mode']})"
+        caption = f"{item['text']} ({_KINDS[item['kind']]}, {MODE_WORDS[item['mode']]})"
         tables.append(html.table(headings, rows, caption=caption, text_columns=2))
     return "".join(tables)
 
@@ -97,12 +126,12 @@ def _distributions(items: Sequence[Found]) -> str:
 def _comparison_table(rows: Sequence[Found]) -> str:
     lines = [
         [
-            row["text"],
+            f"{row['text']} (primary)" if row["primary"] else row["text"],
             f"{row['test']} − {row['reference']}" if row["higher_is_better"] else f"{row['reference']} − {row['test']}",
             " / ".join(number(mean) for mean in row["means"]),
             estimate(row["difference"], below=True),
             estimate(row["bootstrap"], below=True),
-            f"{number(-row['non_inferiority']['margin'], 2)}",
+            ABSENT if _descriptive(row) else f"{number(-row['non_inferiority']['margin'], 2)}",
             row["non_inferiority"]["verdict"],
             p_value(row["non_inferiority"]["p_holm"]),
             number(row["clustered"]["effect"]),
@@ -145,36 +174,52 @@ def agreement_section(analysis: Analysis, pictures: Sequence[str]) -> list[str]:
             [item["text"], arm, *(coefficient(name, found["coefficients"][name]) for name in names), found["note"]]
             for item in items
             for arm, found in item["agreement"].items()
+            if _any_known(found["coefficients"].values())
         ]
-        parts.append(
-            _table(["Item", "Arm", *(NAMES[name] for name in names), "Note"], rows, text_columns=2, notes=True)
-        )
+        headings = ["Item", "Arm", *(NAMES[name] for name in names), "Note"]
+        parts += [_table(headings, rows, text_columns=2, notes=True)] if rows else []
+    every = [found["coefficients"] for item in analysis["items"] for found in item["agreement"].values()]
+    if not any(_any_known(coefficients.values()) for coefficients in every):
+        parts.append(html.paragraph("No coefficient can be calculated with these readings."))
     notes = _why_missing(analysis["items"])
-    parts += [html.details("Why some coefficients or intervals are missing", html.bullets(notes))] if notes else []
-    return [*parts, html.details("Kappa of every pair of readers", _pairs(analysis["items"]))]
+    parts += [html.details("Why coefficients or intervals are missing", html.bullets(notes))] if notes else []
+    return [*parts, *_pairs(analysis["items"])]
+
+
+def _any_known(estimates: Iterable[Found]) -> bool:
+    return any(each["value"] is not None for each in estimates)
 
 
 def _why_missing(items: Sequence[Found]) -> list[str]:
-    """One sentence per item, arm and reason, with the coefficients that it holds for."""
-    reasons: dict[tuple[str, str, str], list[str]] = {}
+    """For each reason the coefficients that it holds for, and the items with their arms."""
+    reasons: dict[tuple[str, ...], dict[str, list[str]]] = {}
     for item in items:
         for arm, found in item["agreement"].items():
+            by_note: dict[str, list[str]] = {}
             for name, estimated in found["coefficients"].items():
                 if estimated["note"]:
-                    reasons.setdefault((item["text"], arm, estimated["note"]), []).append(heading(name))
-    return [f"{text}, {arm} ({', '.join(names)}): {note}" for (text, arm, note), names in reasons.items()]
+                    by_note.setdefault(estimated["note"], []).append(heading(name))
+            for note, names in by_note.items():
+                reasons.setdefault((note, *names), {}).setdefault(item["text"], []).append(arm)
+    return [
+        f"{', '.join(names)}: {note} Items: "
+        + "; ".join(f"{text} ({', '.join(arms)})" for text, arms in places.items())
+        for (note, *names), places in reasons.items()
+    ]
 
 
-def _pairs(items: Sequence[Found]) -> str:
+def _pairs(items: Sequence[Found]) -> list[str]:
+    kinds = ("identity", "linear", "quadratic")
     lines = [
         [item["text"], arm, f"{pair['first']} – {pair['second']}"]
-        + [estimate(pair[kind]) if kind in pair else "–" for kind in ("identity", "linear", "quadratic")]
+        + [estimate(pair[kind]) if kind in pair else "–" for kind in kinds]
         for item in items
         for arm, found in item["agreement"].items()
         for pair in found["pairs"]
+        if _any_known(pair[kind] for kind in kinds if kind in pair)
     ]
     headings = ["Item", "Arm", "Readers", "Kappa, unweighted", "Kappa, linear", "Kappa, quadratic"]
-    return _table(headings, lines, text_columns=3)
+    return [html.details("Kappa of every pair of readers", _table(headings, lines, text_columns=3))] if lines else []
 
 
 def repeats_section(analysis: Analysis) -> list[str]:
@@ -212,10 +257,9 @@ def times_section(analysis: Analysis, pictures: Sequence[str]) -> list[str]:
     for entry in analysis["times"]:
         for arm, found in entry["arms"].items():
             ratio = entry["ratios"].get(arm)
-            rows.append(
-                [entry["mode"], arm, f"{found['n']}", seconds(found), "–" if ratio is None else estimate(ratio)]
-            )
-    headings = ["Mode", "Arm", "Presentations", "Median (quartiles)", "Ratio to the reference (95 %)"]
+            shown = "–" if ratio is None else estimate(ratio)
+            rows.append([MODE_WORDS[entry["mode"]], entry["labels"][arm], f"{found['n']}", seconds(found), shown])
+    headings = ["Mode", "Shown", "Presentations", "Median (quartiles)", "Ratio to the reference (95 %)"]
     caption = "Active time of a presentation; ratio of geometric means with readers and cases random."
     return [html.heading("Reading time"), _table(headings, rows, caption=caption, text_columns=2), *pictures]
 
@@ -226,7 +270,7 @@ def flags_section(analysis: Analysis) -> list[str]:
         return []
     readers = analysis["study"]["readers"]
     rows = [
-        [flag["text"], flag["mode"], arm, share(found["pooled"])]
+        [flag["text"], MODE_WORDS[flag["mode"]], arm, share(found["pooled"])]
         + [per_cent(found["by_reader"][reader]["value"]) for reader in readers]
         for flag in analysis["flags"]
         for arm, found in flag["arms"].items()

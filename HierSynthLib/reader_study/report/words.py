@@ -75,7 +75,9 @@ def seconds(found: Found) -> str:
 
 
 def minutes(value: float) -> str:
-    """A duration of many seconds."""
+    """A duration of seconds or many of them."""
+    if value < 120:
+        return f"{value:.0f} s"
     whole = round(value / 60)
     return f"{whole} min" if whole < 120 else f"{whole // 60} h {whole % 60} min"
 

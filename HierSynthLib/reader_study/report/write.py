@@ -16,6 +16,7 @@ from HierSynthLib.fidelity.report.plots import save_figure
 from HierSynthLib.fidelity.report.tables import CBV_UNITS, in_units
 from HierSynthLib.files import atomic_folder
 from HierSynthLib.progress import Reporter
+from HierSynthLib.reader_study.analysis.readings import MODE_WORDS
 from HierSynthLib.reader_study.analysis.roi_measures import MEASURES
 from HierSynthLib.reader_study.report import figures as draw
 from HierSynthLib.reader_study.report.page import statements, study_report
@@ -73,9 +74,11 @@ def _figures(analysis: Mapping[str, Any]) -> Iterator[tuple[str, str, Figure, st
     ordinal = [item for item in analysis["items"] if item["kind"] == "ordinal"]
     if ordinal:
         caption = "Share of each rating; the middle category is centred."
+        if not all(item["higher_is_better"] for item in ordinal):
+            caption += " Colours follow the number: where less is better, the left end is the better one."
         yield "ratings", "ratings", draw.ratings_figure(ordinal, arms, note), caption
     if analysis["comparisons"]:
-        caption = "Mean difference with 95 % interval, readers and cases random; dashed: margin of non-inferiority."
+        caption = "Mean difference with 95 % interval, readers and cases random; red: margin, where it is judged."
         yield "ratings", "differences", draw.differences_figure(analysis["comparisons"], arms, note), caption
     yield from _agreement_figures(analysis, ordinal, arms, note)
     for question in analysis["preferences"]:
@@ -87,9 +90,9 @@ def _figures(analysis: Mapping[str, Any]) -> Iterator[tuple[str, str, Figure, st
             stem = f"preference-{file_part(question['id'])}-{file_part(arm)}"
             yield "preference", stem, draw.shares_figure(title, rows, label, note), f"{title}: {label}."
     for question in analysis["turing"]:
-        rows = [("all readers", question["pooled"]["accuracy"], True)]
-        rows += [(reader, own["accuracy"], False) for reader, own in question["by_reader"].items()]
-        label = "share of correct answers, 95 % interval; dotted: guessing"
+        rows = [("all readers", question["pooled"]["balanced"], True)]
+        rows += [(reader, own["balanced"], False) for reader, own in question["by_reader"].items()]
+        label = "balanced accuracy, 95 % interval; dotted: guessing"
         figure = draw.shares_figure("Visual Turing test", rows, label, note)
         yield "turing", f"turing-{file_part(question['id'])}", figure, f"Visual Turing test: {label}."
     for found in analysis["diagnosis"]:
@@ -100,7 +103,7 @@ def _figures(analysis: Mapping[str, Any]) -> Iterator[tuple[str, str, Figure, st
         yield "diagnosis", f"roc-{file_part(found['id'])}-{file_part(found['mode'])}", figure, caption
     yield from _region_figures(analysis, note)
     for entry in analysis["times"]:
-        caption = f"Reading time, {entry['mode']}: median and quartiles."
+        caption = f"Reading time, {MODE_WORDS[entry['mode']]}: median and quartiles."
         yield "times", f"times-{file_part(entry['mode'])}", draw.times_figure(entry, arms, note), caption
 
 
@@ -127,8 +130,8 @@ def _region_figures(analysis: Mapping[str, Any], note: str) -> Iterator[tuple[st
             drawn = row["bland_altman"]["bias"]["value"] is not None and found["measure"] == MEASURES[0]
             if row["reader"] != "all" or not drawn:
                 continue
-            title = f"{what.name} of marked regions: {row['test']} and {found['reference']}"
+            title = f"{what.name} of {found['item']}: {row['test']} and {found['reference']}\n({found['placement']})"
             figure = draw.regions_figure(title, row, found["reference"], unit, note)
             stem = f"regions-{number:02d}-{file_part(found['measure'])}-{file_part(row['test'])}"
-            caption = f"{title}, {found['placement']}. One point per case: mean over readers."
+            caption = f"{title.replace(chr(10), ' ')}. One point per case: mean over readers."
             yield "regions", stem, figure, caption
