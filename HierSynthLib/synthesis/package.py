@@ -245,9 +245,12 @@ def _file_names(folder: Path) -> list[str]:
 def _read_checksums(folder: Path) -> dict[str, str]:
     listed: dict[str, str] = {}
     try:
-        lines = (folder / CHECKSUMS).read_text("utf-8").splitlines()
+        # Not splitlines(): it takes more characters than the newline for the end of a line.
+        *lines, rest = (folder / CHECKSUMS).read_bytes().decode("utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise ModelError(f"Model {folder}: {CHECKSUMS} is not text.", REINSTALL) from error
+    if rest:
+        raise ModelError(f"Model {folder}: {CHECKSUMS} is cut off.", REINSTALL)
     for line in lines:
         digest, _, name = line.partition("  ")
         if len(digest) != 64 or not name or Path(name).is_absolute() or ".." in Path(name).parts:

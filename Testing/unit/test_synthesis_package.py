@@ -73,6 +73,17 @@ def test_one_flipped_bit_anywhere_is_refused(tiny_model, data):
         victim.write_bytes(content)
 
 
+def test_every_flipped_bit_of_the_checksums_is_refused(tiny_model):
+    content = (tiny_model / CHECKSUMS).read_bytes()
+    for position in range(len(content)):
+        for bit in range(8):
+            altered = bytearray(content)
+            altered[position] ^= 1 << bit
+            (tiny_model / CHECKSUMS).write_bytes(altered)
+            with pytest.raises(ModelError):
+                verify_model(tiny_model)
+
+
 @pytest.mark.parametrize("name", [WEIGHTS, METADATA, INFERENCE, CHECKSUMS, "docs/README.md"])
 def test_a_missing_file_is_named(tiny_model, name):
     (tiny_model / name).unlink()
