@@ -31,9 +31,9 @@ screenshots: export QT_QPA_PLATFORM = offscreen
 screenshots: setup-tests ## render the panel with the demo case into Resources/Screenshots/
 	$(BIN)/python -m Testing.host.screenshots
 
-# Two processes at once, each with the tests of whole files: small arrays and many child processes gain more by that
-# than by threads.
-TEST_PROCESSES ?= 2
+# Three processes at once for two cores, each with the tests of whole files: small arrays and many child processes gain
+# more by that than by threads, and one of the three often waits.
+TEST_PROCESSES ?= 3
 test: export OMP_NUM_THREADS ?= 1
 test: export ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS ?= 1
 test: export QT_QPA_PLATFORM = offscreen

@@ -16,7 +16,6 @@ from HierSynthLib import __version__
 from HierSynthLib.case import Case, Role
 from HierSynthLib.preparation import PreparedCase
 from HierSynthLib.synthesis.package import ModelInfo, sha256
-from HierSynthLib.synthesis.refiner import SIGMA, STEPS
 from HierSynthLib.volume import Volume
 
 LIBRARIES = ("numpy", "scipy", "SimpleITK", "torch", "safetensors")
@@ -70,7 +69,7 @@ def describe_run(
         "units": "nrCBV (mean contralateral NAWM = 1)",
         "interval": interval,
         "uncertainty": f"half-width of the {interval:.0%} interval, nrCBV{', before refining' if refined else ''}",
-        "refiner": {"seed": refine_seed, "steps": STEPS, "noise_nrcbv": SIGMA} if refined else None,
+        "refiner": None if refine_seed is None else _refiner(refine_seed),
         "device": device,
         "preparation": {
             "grid": list(prepared.brain.shape),
@@ -95,6 +94,14 @@ def describe_run(
         },
         "warnings": warnings,
     }
+
+
+def _refiner(seed: int) -> dict[str, Any]:
+    """What reproduces the refined map."""
+    # Here, as other jobs hash their inputs with this module and need no torch.
+    from HierSynthLib.synthesis.refiner import SIGMA, STEPS
+
+    return {"seed": seed, "steps": STEPS, "noise_nrcbv": SIGMA}
 
 
 def _version(name: str) -> str:

@@ -33,6 +33,9 @@ LIGHT = [
     "reader_study.image_file",
     "reader_study.protocol",
     "reader_study.record.answers",
+    "reader_study.record.database",
+    "reader_study.record.reading",
+    "reader_study.record.refusals",
     "reader_study.record.session",
     "reader_study.study",
     "reader_study.verify",
@@ -74,3 +77,8 @@ def test_the_worker_listens_before_it_loads_anything():
 
 def test_the_command_line_loads_nothing_that_computes():
     assert not imported_by("HierSynthLib.cli") & {"numpy", "scipy", "torch", "SimpleITK", "matplotlib", "nilearn"}
+
+
+@pytest.mark.parametrize("module", ["fidelity.compare", "fidelity.regions.suggest", "perfusion.job"])
+def test_jobs_that_need_no_network_do_not_wait_for_torch(module):
+    assert "torch" not in imported_by(f"HierSynthLib.{module}")

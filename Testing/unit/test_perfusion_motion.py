@@ -123,8 +123,8 @@ def test_no_frame_of_a_patient_that_keeps_still_is_resampled(patient):
 
 @pytest.mark.parametrize(
     ("frame", "angles", "shift"),
-    [(17, (0, 0, 0.3), (0.6, 0.5, 0.5)), (19, (0.5, 0, 0), (1, -1, 1)), (20, (0, 1, -0.5), (1.5, 2, -1))],
-    ids=["1 mm", "2 mm", "3 mm"],
+    [(17, (0, 0, 0.3), (0.6, 0.5, 0.5)), (20, (0, 1, -0.5), (1.5, 2, -1))],
+    ids=["1 mm", "3 mm"],
 )
 def test_a_patient_that_moves_during_the_bolus_is_put_back_to_a_third_of_a_millimetre(patient, frame, angles, shift):
     poses = np.stack([np.eye(4)] * 40)

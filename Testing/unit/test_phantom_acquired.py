@@ -24,7 +24,7 @@ from HierSynthLib.phantom.dsc_protocol import DSC_PROTOCOLS
 from HierSynthLib.progress import Part, Silent, Stage
 from HierSynthLib.volume import Volume, read_volume
 
-PEOPLE = [(1, "high"), (2, "low"), (3, "none"), (4, "high")]
+PEOPLE = [(1, "high"), (2, "low"), (3, "none")]
 LEAST_ARTERY = 0.05  # of a voxel; grey matter has 4 % of blood in all its vessels together
 
 

@@ -73,10 +73,8 @@ def test_it_says_who_it_is_and_knows_its_jobs(start):
         "python": sys.version.split()[0],
     }
     say(process, {"type": "run", "job": "a", "kind": "nonsense"})
-    assert (
-        next(events)["hint"]
-        == "There is synthesize, phantom, read_case, compare, measure, suggest_regions, perfusion, runtime."
-    )
+    kinds = "synthesize, phantom, read_case, compare, measure, suggest_regions, perfusion, study_create, runtime"
+    assert next(events)["hint"] == f"There is {kinds}."
 
 
 def test_a_phantom_without_a_folder_is_refused_before_anything_is_loaded(start):
