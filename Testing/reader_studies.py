@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -220,3 +221,16 @@ def _fill_slot(
     event = chain(connection, reader, SUBMITTED, {**place, "active_s": 1.0, "idle_s": 0.0}, timestamp(time()))
     insert_submission(connection, event, slot.position)
     return event
+
+
+def events(folder: Path, *kinds: str) -> list[dict[str, Any]]:
+    """Bodies of the events of some kinds, read with nothing but SQLite."""
+    with sqlite3.connect(folder / "record.sqlite") as connection:
+        rows = connection.execute("SELECT kind, body FROM events ORDER BY seq").fetchall()
+    connection.close()
+    return [json.loads(body) for kind, body in rows if kind in kinds]
+
+
+def at_work(folder: Path, time: Time, reader: str = "R1", **options: Any) -> Any:
+    """A reader who signs in with the clock of the test."""
+    return sign_in(folder, reader, clock=time, monotonic=time.monotonic, **options)

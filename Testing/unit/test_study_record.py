@@ -1,17 +1,13 @@
 """A reader at work: order, durability, locking, amendments, images, isolation."""
 
-import json
-import sqlite3
-
 import pytest
 
 from HierSynthLib.errors import InputError
 from HierSynthLib.reader_study.administration import close_study, study_status
 from HierSynthLib.reader_study.record.answers import final_answers, read_answers
 from HierSynthLib.reader_study.record.refusals import ImageError
-from HierSynthLib.reader_study.record.session import sign_in
 from HierSynthLib.reader_study.verify import verify_record
-from Testing.reader_studies import Time, copied, make_study, read_everything, read_session, some_answer
+from Testing.reader_studies import Time, at_work, copied, events, make_study, read_everything, read_session, some_answer
 
 
 @pytest.fixture(scope="module")
@@ -27,18 +23,6 @@ def folder(made, tmp_path):
 @pytest.fixture
 def time():
     return Time()
-
-
-def events(folder, *kinds):
-    """Bodies of the events of some kinds, read with nothing but SQLite."""
-    with sqlite3.connect(folder / "record.sqlite") as connection:
-        rows = connection.execute("SELECT kind, body FROM events ORDER BY seq").fetchall()
-    connection.close()
-    return [json.loads(body) for kind, body in rows if kind in kinds]
-
-
-def at_work(folder, time, reader="R1", **options):
-    return sign_in(folder, reader, clock=time, monotonic=time.monotonic, **options)
 
 
 def answer_all(session):

@@ -1,7 +1,6 @@
 """Sittings of a reader: time that is counted, washout between sessions, looking back."""
 
 import contextlib
-import json
 import sqlite3
 
 import pytest
@@ -18,7 +17,7 @@ from HierSynthLib.reader_study.record.store import Store
 from HierSynthLib.reader_study.record.washout import require_washout
 from HierSynthLib.reader_study.study import Study
 from HierSynthLib.reader_study.verify import verify_record
-from Testing.reader_studies import Time, copied, make_study, read_everything, read_session, some_answer
+from Testing.reader_studies import Time, at_work, copied, events, make_study, read_everything, read_session, some_answer
 
 OPTIONAL = {"id": "free", "title": "Nothing required", "items": [{"id": "remark", "kind": "text", "text": "Remarks"}]}
 
@@ -36,18 +35,6 @@ def folder(made, tmp_path):
 @pytest.fixture
 def time():
     return Time()
-
-
-def events(folder, *kinds):
-    """Bodies of the events of some kinds, read with nothing but SQLite."""
-    with sqlite3.connect(folder / "record.sqlite") as connection:
-        rows = connection.execute("SELECT kind, body FROM events ORDER BY seq").fetchall()
-    connection.close()
-    return [json.loads(body) for kind, body in rows if kind in kinds]
-
-
-def at_work(folder, time, reader="R1", **options):
-    return sign_in(folder, reader, clock=time, monotonic=time.monotonic, **options)
 
 
 def answer_all(session):
