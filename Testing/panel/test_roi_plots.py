@@ -220,7 +220,7 @@ def test_one_voxel_and_none(host, layout, plots):
     assert len(np.unique(drawn(host, SCATTER).reshape(-1, 3), axis=0)) == 1
 
 
-def test_nodes_stay_out_of_tree_and_scene_file(host, layout, plots, tmp_path):
+def test_nodes_stay_out_of_tree_and_scene_file(host, layout, plots):
     import slicer
 
     plots.show(ENTRY, "Tumour", False)
@@ -228,10 +228,12 @@ def test_nodes_stay_out_of_tree_and_scene_file(host, layout, plots, tmp_path):
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     assert len(made) == 15
     assert all(node.GetHideFromEditors() and not hierarchy.GetItemByDataNode(node) for node in made)
-    path = tmp_path / "scene.mrml"
-    slicer.mrmlScene.SetURL(str(path))
-    slicer.mrmlScene.Commit()
-    text = path.read_text("utf-8")
+    slicer.mrmlScene.SetSaveToXMLString(1)
+    try:
+        assert slicer.mrmlScene.Commit("scene.mrml")
+        text = slicer.mrmlScene.GetSceneXMLString()
+    finally:
+        slicer.mrmlScene.SetSaveToXMLString(0)
     assert "<PlotView" in text
     assert not any(f"<{tag}" in text for tag in ("PlotChart", "PlotSeries", "Table "))
 
