@@ -98,7 +98,7 @@ def _apart(values: Doubles, steady: int) -> tuple[Doubles, Doubles, Doubles]:
         sides = [_median(side) for side in (left, right, np.concatenate([left, right], axis=1))]
         for result, side in zip((before, after, both), sides, strict=True):
             result[:, frame] = values[:, frame] - np.where(np.isnan(side), sides[2], side)
-    return tuple(np.nan_to_num(each) for each in (before, after, both))  # type: ignore[return-value]
+    return np.nan_to_num(before), np.nan_to_num(after), np.nan_to_num(both)
 
 
 def _median(values: Doubles) -> Doubles:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from HierSynthLib.case import Role
 from HierSynthLib.reader_study.fields import Fields
@@ -221,7 +221,7 @@ def _arm(data: object, where: str) -> Arm:
     fields = Fields(data, where)
     name, source = fields.name("name"), fields.text("source")
     known = "acquired" if source == Role.CBV_ACQUIRED else ""
-    origin: Origin = fields.text("origin", known, choices=get_args(Origin))  # type: ignore[assignment]
+    origin = cast(Origin, fields.text("origin", known, choices=get_args(Origin)))
     arm = Arm(name, source, fields.flag("reference", False), origin)
     fields.finish()
     return arm

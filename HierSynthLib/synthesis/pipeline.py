@@ -95,7 +95,7 @@ def synthesise(
             if refine_seed is not None:
                 estimate = result.final * picture[:, -1:]
                 state = start_slices(estimate, batch, refine_seed)
-                refined = refine(network.refiner, picture, estimate, state)  # type: ignore[arg-type]
+                refined = refine(network.get_submodule("refiner"), picture, estimate, state)
                 result = result._replace(residual=refined - result.global_map)
         planes = torch.cat([result.global_map, result.residual, result.log_scale], dim=1).float().cpu().numpy()
         for plane in range(3):

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from HierSynthLib.perfusion.maps import PerfusionMaps
 from Testing.host import Host
 from Testing.host.properties import PROPERTIES
 from Testing.host.views import LayoutManager
 from Testing.host.views.slice_widget import SliceWidget
+from Testing.panel.perfusion_case import expected, small_head
 from Testing.panel.view_steps import four_up
+from Testing.unit.test_perfusion_head import Head
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +37,18 @@ def _fresh_application(host: Host) -> Iterator[None]:
     errors = list(host.errors)
     host.reset()
     assert not errors, f"errors in slots or observers: {errors!r}"
+
+
+@pytest.fixture(scope="session")
+def head() -> Head:
+    """A head whose perfusion is known, on a coarse grid; do not change it."""
+    return small_head()
+
+
+@pytest.fixture(scope="session")
+def right(head: Head) -> PerfusionMaps:
+    """What the processing gives for that head."""
+    return expected(head)
 
 
 @pytest.fixture

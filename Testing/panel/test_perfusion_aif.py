@@ -23,11 +23,6 @@ from Testing.unit.test_perfusion_head import CLASSES
 
 
 @pytest.fixture(scope="module")
-def head():
-    return small_head()
-
-
-@pytest.fixture(scope="module")
 def venous(head):
     """Voxels of the vein, which make another input function than the arteries."""
     return np.argwhere(head.labels == CLASSES.index("vein"))[:3]

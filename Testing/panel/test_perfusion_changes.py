@@ -10,14 +10,12 @@ from HierSynthLib.worker.run_state import RunState
 from Testing.panel.perfusion_case import (
     add_sequence,
     choose_series,
-    expected,
     load_map,
     local_affine,
     positions_of,
     run,
     settle,
     shown,
-    small_head,
     start,
     values_of,
 )
@@ -29,16 +27,6 @@ sys.modules['scipy'] = None
 runpy.run_module('HierSynthLib.worker', run_name='__main__')
 "
 """
-
-
-@pytest.fixture(scope="module")
-def head():
-    return small_head()
-
-
-@pytest.fixture(scope="module")
-def right(head):
-    return expected(head)
 
 
 @pytest.fixture

@@ -10,12 +10,10 @@ from Testing.panel.perfusion_case import (
     add_sequence,
     add_white_matter,
     choose_series,
-    expected,
     positions_of,
     run,
     settle,
     shown,
-    small_head,
     values_of,
 )
 from Testing.panel.plot_steps import of_color, plot_widget
@@ -26,16 +24,6 @@ from Testing.unit.test_perfusion_head import CLASSES
 
 SIGNAL, RELAXATION = "HierSynthDscSignal", "HierSynthDscRelaxation"
 RED_LINE = (0.835, 0.369, 0.0)
-
-
-@pytest.fixture(scope="module")
-def head():
-    return small_head()
-
-
-@pytest.fixture(scope="module")
-def right(head):
-    return expected(head)
 
 
 @pytest.fixture

@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 
 from HierSynthLib.worker.run_state import RunState
-from Testing.panel.perfusion_case import add_sequence, choose_series, run, settle, shown, small_head, start
+from Testing.panel.perfusion_case import add_sequence, choose_series, run, settle, shown, start
 from Testing.panel.test_run_faults import no_room_for_volumes
-
-
-@pytest.fixture(scope="module")
-def head():
-    return small_head()
 
 
 @pytest.fixture

@@ -21,20 +21,8 @@ from Testing.panel.perfusion_case import (
     run,
     settle,
     shown,
-    small_head,
     values_of,
 )
-
-
-@pytest.fixture(scope="module")
-def head():
-    return small_head()
-
-
-@pytest.fixture(scope="module")
-def right(head):
-    """What the processing gives."""
-    return expected(head)
 
 
 @pytest.fixture

@@ -39,7 +39,10 @@ def texts_of_scene():
         if node.IsA("vtkMRMLStorageNode"):
             yield node.GetFileName() or ""
     scene.SetSaveToXMLString(1)
-    scene.Commit()
+    try:
+        scene.Commit()
+    finally:
+        scene.SetSaveToXMLString(0)
     yield scene.GetSceneXMLString()
 
 

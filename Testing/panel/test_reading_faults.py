@@ -49,11 +49,17 @@ def test_after_a_kill_reading_goes_on_at_the_same_question(reader, study):
     assert verify_record(study.folder).whole
 
 
+def writing_elsewhere(study):
+    """A connection that holds the record, as another process that writes."""
+    other = sqlite3.connect(study.folder / "record.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
 def test_what_cannot_be_saved_is_said_and_stays_in_the_form(host, reader, study, monkeypatch):
     monkeypatch.setattr("HierSynthPanel.reading.INTERACTIVE_WAIT_S", 0.05)
     reader.sign_in()
-    other = sqlite3.connect(study.folder / "record.sqlite", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
+    other = writing_elsewhere(study)
     reader.choose("quality", 2)
     item = reader.item("quality")
     assert "Not saved" in item._ui.answerProblem.text
@@ -80,8 +86,7 @@ def test_what_cannot_be_saved_is_said_and_stays_in_the_form(host, reader, study,
 def test_what_was_not_saved_is_named_when_the_reader_leaves(host, reader, study, monkeypatch):
     monkeypatch.setattr("HierSynthPanel.reading.INTERACTIVE_WAIT_S", 0.05)
     reader.sign_in()
-    other = sqlite3.connect(study.folder / "record.sqlite", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
+    other = writing_elsewhere(study)
     reader.choose("quality", 2)
     reader.choose("grade", 0)
     host.click(reader.ui.signOutButton)

@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from HierSynthLib.errors import InputError
 from HierSynthLib.synthesis.package import METADATA
 from Training.config import read_config
 from Training.config_file import build
-from Training.datasets.settings import SPLITS, DataConfig
+from Training.datasets.settings import SPLITS, DataConfig, Source
 
 if TYPE_CHECKING:
     from Training.evaluation.cases import CaseSource
@@ -82,9 +82,8 @@ def data_settings(
     Raises:
         InputError: the models were trained with different settings, or there is no such fold.
     """
-    place = {"source": name, "folder": str(folder)}
     if config is not None:
-        found = read_config(config, {"data": place}).data
+        found = read_config(config, {"data": {"source": name, "folder": str(folder)}}).data
     else:
         told = [
             (method.name, model.trained_on.data)
@@ -92,7 +91,8 @@ def data_settings(
             for model in method.trainings
             if model.trained_on.data is not None and model.trained_on.cohort == name
         ]
-        found = replace(_agreed([(who, data) for who, data in told if data is not None]), **place, splits="")  # type: ignore[arg-type]
+        agreed = _agreed([(who, data) for who, data in told if data is not None])
+        found = replace(agreed, source=cast(Source, name), folder=str(folder), splits="")
     if fold is not None:
         if not 0 <= fold < found.folds:
             raise InputError(f"There is no fold {fold}: the settings have {found.folds} folds.", "Count from 0.")
