@@ -1,6 +1,7 @@
 """Colour maps as nodes of the scene."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import slicer
@@ -47,12 +48,37 @@ def color_node(color_map: ColorMap) -> Any:
     if color_map.built_in:
         table = getattr(slicer.vtkMRMLColorTableNode, color_map.built_in)
         return slicer.mrmlScene.GetNodeByID(slicer.modules.colors.logic().GetColorTableNodeID(table))
-    node = slicer.mrmlScene.GetSingletonNode(color_map.name, "vtkMRMLColorTableNode")
+    node = _loaded(color_map.name)
     return node if node is not None else _load(color_map.name)
 
 
+def restore_color_maps() -> None:
+    """Give the colour maps of a scene that was just loaded their colours.
+
+    The scene holds the path of a colour map's file only. Where HierSynth lies elsewhere than when it was saved, the
+    file is not found, and the node, a singleton, is left without colours: for maps that were open before, too.
+    """
+    for name in (color_map.name for color_map in (*CBV_MAPS.values(), DIFFERENCE, UNCERTAINTY) if color_map.name):
+        _loaded(name)
+
+
+def _loaded(name: str) -> Any | None:
+    """The scene's node of a colour map, with the colours of our file."""
+    node = slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLColorTableNode")
+    if node is None:
+        return None
+    if node.GetStorageNode() is None:
+        node.AddDefaultStorageNode()
+    path, storage = _file(name), node.GetStorageNode()
+    if Path(storage.GetFileName() or "") != path:
+        storage.SetFileName(str(path))
+        if not storage.ReadData(node):
+            raise FileNotFoundError(str(path))
+    return node
+
+
 def _load(name: str) -> Any:
-    path = resources_folder() / "ColorTables" / f"{name}.ctbl"
+    path = _file(name)
     node = slicer.modules.colors.logic().LoadColorFile(str(path)) if path.is_file() else None
     if node is None:
         raise FileNotFoundError(str(path))
@@ -60,3 +86,7 @@ def _load(name: str) -> Any:
     node.SetSingletonTag(name)
     node.SetAttribute(COLOR_MAP, name)
     return node
+
+
+def _file(name: str) -> Path:
+    return resources_folder() / "ColorTables" / f"{name}.ctbl"

@@ -11,6 +11,7 @@ from HierSynthLib.case import SEQUENCES
 from HierSynthLib.errors import RUNTIME, InputError
 from HierSynthLib.worker.run_state import Run, RunState
 from HierSynthPanel import display, nodes
+from HierSynthPanel.color_maps import restore_color_maps
 from HierSynthPanel.compare_section import CompareSection
 from HierSynthPanel.comparison import Comparison
 from HierSynthPanel.context import PanelContext
@@ -190,3 +191,4 @@ class Panel(VTKObservationMixin):
 
     def _on_new_scene(self, *_args: object) -> None:
         self._adopt(self._new_parameters())
+        restore_color_maps()

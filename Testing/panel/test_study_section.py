@@ -99,19 +99,25 @@ def test_the_last_study_is_there_again(host, panel, tmp_path):
     assert panel.study.study.sha256 == study.sha256
 
 
+def answering(path):
+    """A file dialog in which the user has chosen this."""
+    functions = ("getExistingDirectory", "getOpenFileName", "getSaveFileName")
+    return type("Dialog", (), {name: staticmethod(lambda *_: path) for name in functions})
+
+
 def test_folders_and_files_can_be_looked_for(host, panel, tmp_path, monkeypatch):
     import qt
 
     study = small_study(tmp_path)
     ui = panel.study.ui
-    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(study.folder))
+    monkeypatch.setattr(qt, "QFileDialog", answering(str(study.folder)))
     host.click(ui.folderButton)
     assert panel.study.study.sha256 == study.sha256
     host.click(ui.casesButton)
     assert ui.casesEdit.text == str(study.folder)
-    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_: "/a/protocol.yaml")
+    monkeypatch.setattr(qt, "QFileDialog", answering("/a/protocol.yaml"))
     host.click(ui.protocolButton)
     assert ui.protocolEdit.text == "/a/protocol.yaml"
-    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: "")
+    monkeypatch.setattr(qt, "QFileDialog", answering(""))
     host.click(ui.outButton)
     assert ui.outEdit.text == ""
