@@ -289,8 +289,8 @@ def _parameters(network: nn.Module) -> str:
 
 def _terms(config: TrainingConfig) -> str:
     weights = settings_of(config)["losses"]
-    named: tuple[str, ...] = ("l1", "ssim", "roi", "scale", "frequency", "low_pass_residual", "adversarial", "r1")
-    named += ("path_length", "nce", "descriptor", "residual_adversarial")
+    named: tuple[str, ...] = ("l1", "l2", "ssim", "roi", "scale", "frequency", "low_pass_residual", "adversarial")
+    named += ("r1", "path_length", "nce", "descriptor", "residual_adversarial")
     if config.method == "pix2pix":
         named = ("pix2pix_l1", "scale")
     return ", ".join(f"{name} {weights[name]:g}" for name in named if weights.get(name)) or "none"

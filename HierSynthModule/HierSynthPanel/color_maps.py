@@ -67,14 +67,21 @@ def _loaded(name: str) -> Any | None:
     node = slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLColorTableNode")
     if node is None:
         return None
-    if node.GetStorageNode() is None:
-        node.AddDefaultStorageNode()
-    path, storage = _file(name), node.GetStorageNode()
+    path, storage = _file(name), _own_storage(node, name)
     if Path(storage.GetFileName() or "") != path:
         storage.SetFileName(str(path))
         if not storage.ReadData(node):
             raise FileNotFoundError(str(path))
     return node
+
+
+def _own_storage(node: Any, name: str) -> Any:
+    """The node that knows the file; a singleton as well, as another one gets its identifier when the scene is closed."""
+    if node.GetStorageNode() is None or node.GetStorageNode().GetSingletonTag() != name:
+        node.SetAndObserveStorageNodeID(None)
+        node.AddDefaultStorageNode()
+        node.GetStorageNode().SetSingletonTag(name)
+    return node.GetStorageNode()
 
 
 def _load(name: str) -> Any:
@@ -85,6 +92,7 @@ def _load(name: str) -> Any:
     node.SetName(name)
     node.SetSingletonTag(name)
     node.SetAttribute(COLOR_MAP, name)
+    node.GetStorageNode().SetSingletonTag(name)
     return node
 
 

@@ -62,3 +62,12 @@ def test_a_scene_of_another_installation_leaves_the_colours(host, saved_elsewher
         node = scene_node(name) if opened else color_node(name)
         assert colors(node) == pytest.approx(table_colors(name), abs=0.01)
         assert "elsewhere" not in node.GetStorageNode().GetFileName()
+
+
+def test_every_colour_map_keeps_its_own_file_when_scenes_are_closed(host):
+    first, *others = OURS
+    color_node(first)
+    host.close_scene()
+    stored = [color_node(name).GetStorageNode() for name in (*others, first)]
+    assert [node.GetFileName().rpartition("/")[2] for node in stored] == [f"{name}.ctbl" for name in (*others, first)]
+    assert len({node.GetID() for node in stored}) == 3

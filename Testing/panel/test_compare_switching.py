@@ -42,7 +42,7 @@ def opacity(name="Red"):
 
 def test_flicker_shows_synthetic_and_acquired_in_turn(host, compared):
     parameters = compared.parameters
-    parameters.flickerRate = 10.0
+    parameters.flickerRate = 3.0
     press(host, compared.section.ui.flickerCheckBox)
     assert parameters.flicker
     for _ in range(2):

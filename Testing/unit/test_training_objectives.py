@@ -16,7 +16,7 @@ from Training.objectives.base import take
 from Training.objectives.local_stage import local_terms
 from Training.objectives.parts import Parts
 
-RECONSTRUCTION = {"l1", "ssim", "scale", "frequency"}
+RECONSTRUCTION = {"l1", "l2", "ssim", "scale", "frequency"}
 LOCAL = RECONSTRUCTION | {"low_pass_residual", "nce", "descriptor", "residual_adversarial"}
 GLOBAL = {"l1", "ssim", "adversarial", "path_length"}
 
@@ -74,6 +74,7 @@ def test_discriminators_slow_down_with_the_network():
 
 OFF = {
     "l1": {"l1"},
+    "l2": {"l2"},
     "ssim": {"ssim"},
     "scale": {"scale"},
     "frequency": {"frequency"},

@@ -30,6 +30,11 @@ def weighted_l1(prediction: Tensor, target: Tensor, weight: Tensor, area: float)
     return per_slice(weight * (prediction - target).abs(), area)
 
 
+def weighted_l2(prediction: Tensor, target: Tensor, weight: Tensor, area: float) -> Tensor:
+    """Σ w·(prediction − target)² / (B·area)."""
+    return per_slice(weight * (prediction - target).square(), area)
+
+
 def gaussian_filter(image: Tensor, sigma: float) -> Tensor:
     """Separable Gaussian, truncated at 3 σ (σ in pixels), zero beyond the border; (B, C, H, W)."""
     radius = max(1, round(3 * sigma))

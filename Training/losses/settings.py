@@ -14,6 +14,8 @@ class LossConfig:
 
     Attributes:
         l1: mean absolute error; `reconstruction.weighted_l1`.
+        l2: mean squared error of the whole map; `reconstruction.weighted_l2`. Its best map is the conditional mean, whose
+            averages over a region are unbiased; that of L1 is the median, which is lower where values are skewed.
         ssim: 1 − structural similarity; `reconstruction.ssim_loss`.
         roi: how much more a voxel of the lesion counts in the L1 term of the whole map (4: five times).
         global_roi: the same for the L1 term of the global module.
@@ -39,6 +41,7 @@ class LossConfig:
     """
 
     l1: float = 10.0
+    l2: float = 5.0
     ssim: float = 1.0
     roi: float = 4.0
     global_roi: float = 4.0

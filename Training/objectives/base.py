@@ -13,7 +13,7 @@ from HierSynthLib.synthesis.options import InputOptions
 from Training.augmentation import augment
 from Training.config import TrainingConfig
 from Training.losses.frequency import focal_frequency_loss
-from Training.losses.reconstruction import laplace_scale_loss, ssim_loss, weighted_l1
+from Training.losses.reconstruction import laplace_scale_loss, ssim_loss, weighted_l1, weighted_l2
 
 Batch = dict[str, Tensor]
 """x (B, C, H, W); cbv, low_pass, brain, lesion (B, 1, H, W); float32, as the sampler makes them."""
@@ -109,8 +109,10 @@ def map_terms(result: Synthesis, slices: Slices, config: TrainingConfig, area: f
     weights, brain, target = config.losses, slices.brain, slices.cbv
     final = result.final * brain
     terms: Terms = {}
+    emphasis = brain * (1 + weights.roi * slices.lesion)
+    if weights.l2 > 0:
+        terms["l2"] = weights.l2 * weighted_l2(final, target, emphasis, area)
     if weights.l1 > 0:
-        emphasis = brain * (1 + weights.roi * slices.lesion)
         terms["l1"] = weights.l1 * weighted_l1(final, target, emphasis, area)
     if weights.ssim > 0:
         terms["ssim"] = weights.ssim * ssim_loss(final, target, brain, area)
