@@ -39,6 +39,7 @@ def test_the_comparison_differs_only_in_what_it_compares():
     expected = {
         "no-lsm": {"method": "no_local"},
         "no-pac": {"losses": {"nce": 0.0, "descriptor": 0.0}},
+        "no-l2": {"losses": {"l2": 0.0}},
         "no-lowpass": {"target": {"split": "none"}, "losses": {"low_pass_residual": 0.0}},
         "no-adversarial": {"losses": {"adversarial": 0.0, "residual_adversarial": 0.0}},
         "monolith": {"method": "monolith"},
@@ -144,7 +145,7 @@ def test_mistakes_in_extends(tmp_path, texts, words):
     [
         ("global_stages: {steps: 1}", "Did you mean 'global_stage'"),
         ("losses: {adversarail: 1}", "Did you mean 'adversarial'"),
-        ("losses: {l2: 1}", "unknown setting 'l2'"),
+        ("losses: {huber: 1}", "unknown setting 'huber'"),
         ("data: {phantom: 1}", "Did you mean 'phantoms'"),
         ("seed: yes", "seed: int expected"),
         ("seed: -1", "negative"),

@@ -147,7 +147,7 @@ def test_the_residual_never_trains_the_global_module():
 
 def test_the_whole_map_trains_both_modules_where_they_are_coupled():
     """Here the map's L1 is the only term, so that a gradient at the global module's output can come from it alone."""
-    names = ("ssim", "scale", "frequency", "low_pass_residual", "adversarial", "path_length", "nce", "descriptor")
+    names = ("l2", "ssim", "scale", "frequency", "low_pass_residual", "adversarial", "path_length", "nce", "descriptor")
     losses = dict.fromkeys((*names, "residual_adversarial", "global_share"), 0.0)
     for coupled in (False, True):
         network = dataclasses.replace(NETWORK, context=True, coupled=coupled)
