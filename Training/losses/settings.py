@@ -14,8 +14,8 @@ class LossConfig:
 
     Attributes:
         l1: mean absolute error; `reconstruction.weighted_l1`.
-        l2: mean squared error of the whole map; `reconstruction.weighted_l2`. Its best map is the conditional mean, whose
-            averages over a region are unbiased; that of L1 is the median, which is lower where values are skewed.
+        l2: mean squared error of the whole map; `reconstruction.weighted_l2`. Its best map is the conditional mean,
+            unbiased in averages over a region; that of L1 is the median, which is lower where values are skewed.
         ssim: 1 − structural similarity; `reconstruction.ssim_loss`.
         roi: how much more a voxel of the lesion counts in the L1 term of the whole map (4: five times).
         global_roi: the same for the L1 term of the global module.
