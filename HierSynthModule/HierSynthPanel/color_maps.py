@@ -76,7 +76,7 @@ def _loaded(name: str) -> Any | None:
 
 
 def _own_storage(node: Any, name: str) -> Any:
-    """The node that knows the file: a singleton as well, or another would get its identifier once the scene is closed."""
+    """The node that knows the file; a singleton, too, as another would get its identifier when the scene is closed."""
     if node.GetStorageNode() is None or node.GetStorageNode().GetSingletonTag() != name:
         node.SetAndObserveStorageNodeID(None)
         node.AddDefaultStorageNode()
