@@ -24,6 +24,9 @@ LAYOUTS = {
 COMPARING = ("side-by-side", "three-up", "plots")
 """Layouts with a view for each map."""
 
+VIEW_GROUP = 4820
+"""Of the views that show one map each; the layouts' files say the same."""
+
 Place = tuple[float, float, float]
 """A position, RAS mm."""
 
@@ -167,7 +170,9 @@ def _align(node: Any, parameters: HierSynthParameters) -> None:
 
 
 def _set_up_compared_views() -> None:
-    for composite in views.compared_composites().values():
+    for name, composite in views.compared_composites().items():
+        # Only views of one group follow each other, and a loaded scene changes the group.
+        views.slice_node(name).SetViewGroup(VIEW_GROUP)
         # What other modules load must not replace the maps.
         composite.SetDoPropagateVolumeSelection(False)
         composite.SetLinkedControl(True)

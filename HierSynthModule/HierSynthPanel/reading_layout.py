@@ -37,6 +37,8 @@ def choose(maps: int, sources: int) -> None:
         composite.SetDoPropagateVolumeSelection(False)
         composite.SetLinkedControl(True)
         composite.SetHotLinkedControl(True)
+        # Only views of one group follow each other, and a loaded scene changes the group.
+        views.slice_node(name).SetViewGroup(VIEW_GROUP)
         # Linked are place and zoom, but not the volumes: each view keeps its own.
         composite.SetInteractionFlagsModifier(composite.LabelVolumeFlag | composite.LabelOpacityFlag)
 

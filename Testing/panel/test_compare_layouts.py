@@ -364,6 +364,9 @@ def test_scene_saved_in_a_layout_shows_it_again(host, case, tmp_path):
     assert len({legend.GetTitleText() for legend in legends}) == len(legends) - 1, "only CBV ACQUIRED is there twice"
     scroll("HierSynthAcquired", 9.5)
     assert offset_of("HierSynthSynthetic") == pytest.approx(9.5), "still linked"
+    press(host, button_of(case, "three-up"))
+    scroll("HierSynthDifference", -2.5)
+    assert [offset_of(name) for name in COMPARED] == pytest.approx([-2.5] * 3), "with a view that was not there before"
 
 
 def test_scene_in_a_layout_that_slicer_did_not_know_yet_shows_it_when_the_module_opens(host):

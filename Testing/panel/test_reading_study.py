@@ -211,6 +211,24 @@ def node_matrix(node):
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
+def test_views_are_linked_after_a_scene_was_loaded(host, panel, tmp_path):
+    """Loading a scene takes views that exist out of their group; those that are made later are not concerned."""
+    import slicer
+    from HierSynthPanel import reading_layout
+
+    study = small_study(tmp_path, modes=[MODES[1]])
+    reading_layout.choose(1, 1)
+    settle(host)
+    assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "scene.mrb"))
+    assert slicer.mrmlScene.ReadFromMRB(str(tmp_path / "scene.mrb"), True)
+    Reader(host, panel, study).sign_in()
+    settle(host)
+    widgets = [slicer.app.layoutManager().sliceWidget(f"HierSynthReading{name}") for name in ("A", "B", "1")]
+    widgets[0].sliceController().setSliceOffsetValue(7.0)
+    for widget in widgets:
+        assert widget.mrmlSliceNode().GetSliceOffset() == pytest.approx(7.0)
+
+
 def test_views_are_linked_and_turn_together(host, panel, tmp_path):
     import slicer
 
