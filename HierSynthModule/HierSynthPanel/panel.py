@@ -174,6 +174,7 @@ class Panel(VTKObservationMixin):
         for section in self.sections:
             section.set_parameters(parameters)
         self.comparison.set_parameters(parameters)
+        restore_color_maps()
 
     def _on_closing(self, *_args: object) -> None:
         self.synthesis.drop()
@@ -191,4 +192,3 @@ class Panel(VTKObservationMixin):
 
     def _on_new_scene(self, *_args: object) -> None:
         self._adopt(self._new_parameters())
-        restore_color_maps()

@@ -58,8 +58,10 @@ def test_a_scene_of_another_installation_leaves_the_colours(host, saved_elsewher
         host.open_module("HierSynth")
     host.close_scene()
     add_scene(saved_elsewhere)
+    if not opened:
+        host.open_module("HierSynth")
     for name in OURS:
-        node = scene_node(name) if opened else color_node(name)
+        node = scene_node(name)
         assert colors(node) == pytest.approx(table_colors(name), abs=0.01)
         assert "elsewhere" not in node.GetStorageNode().GetFileName()
 
