@@ -21,7 +21,7 @@ def cards():
 
 def test_the_built_in_model(models):
     card = cards()["hiersynth-demo"]
-    assert card.title == "hiersynth-demo 0.1.0"
+    assert card.title == "hiersynth-demo 0.2.0"
     assert card.sequences == ("T1", "T2", "FLAIR", "ADC")
     assert card.statement == SIMULATED_TRAINING
     assert card.problem == ""

@@ -125,6 +125,19 @@ def test_the_curve_is_a_picture(finished):
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20, "axes and curves, not an empty page"
 
 
+def test_one_high_loss_does_not_flatten_the_curve(tmp_path):
+    from PIL import Image
+
+    losses = [1e13 if step == 2 else 10 - step / 5 for step in range(41)]
+    rows = "".join(f"{step},first,generator/total,{loss}\n" for step, loss in enumerate(losses))
+    (tmp_path / "metrics.csv").write_text("step,stage,name,value\n" + rows, "utf-8")
+    with Image.open(draw_curve(tmp_path)) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    first_colour = np.abs(pixels - (0x1F, 0x77, 0xB4)).max(axis=2) < 20
+    later = first_colour[: len(pixels) // 2, pixels.shape[1] // 3 : 3 * pixels.shape[1] // 4]
+    assert np.ptp(np.flatnonzero(later.any(axis=1))) > 20, "rows over which the curve falls"
+
+
 def test_parts_of_a_batch_give_the_step_of_the_whole_batch(tmp_path):
     whole, _ = run_toy(tmp_path / "whole", toy_config())
     config = toy_config(global_stage={"accumulate": 2}, local_stage={"accumulate": 4})

@@ -18,6 +18,8 @@ from HierSynthLib.files import atomic_file
 from HierSynthLib.progress import Reporter
 
 METRICS, EVENTS, CURVE = "metrics.csv", "tensorboard", "curve.png"
+PEAK = 3.0
+"""Losses above so many times their 95 % quantile are cut off in the figure."""
 COLUMNS = ("step", "stage", "name", "value")
 WINDOW_NRCBV = 6.0
 PREVIEWS = 4
@@ -180,10 +182,21 @@ def draw_curve(folder: Path) -> Path | None:
         if axes.lines:
             axes.legend(fontsize="small")
     lower.set_xlabel("step")
+    _cut_peaks(upper, [(value, step) for step, _, name, value in rows if name in totals and math.isfinite(value)])
     target = folder / CURVE
     with atomic_file(target, overwrite=True) as temporary:
         figure.savefig(temporary, dpi=110)
     return target
+
+
+def _cut_peaks(axes: Any, losses: list[tuple[float, int]]) -> None:
+    """Leave what a single step has thrown up out of the picture, and say so."""
+    if not losses:
+        return
+    usual, (highest, step) = sorted(value for value, _ in losses)[int(0.95 * (len(losses) - 1))], max(losses)
+    if usual > 0 and highest > PEAK * usual:
+        axes.set_ylim(min(0.0, min(losses)[0]), PEAK * usual)
+        axes.set_title(f"not shown: a peak of {highest:.2g} up to step {step}", fontsize="small", loc="left")
 
 
 def _points(rows: Iterable[tuple[int, str, str, float]], stage: str, name: str) -> list[tuple[int, float]]:
