@@ -67,21 +67,21 @@ def _loaded(name: str) -> Any | None:
     node = slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLColorTableNode")
     if node is None:
         return None
-    path, storage = _file(name), _own_storage(node, name)
-    if Path(storage.GetFileName() or "") != path:
-        storage.SetFileName(str(path))
-        if not storage.ReadData(node):
+    path, stored = _file(name), node.GetStorageNode()
+    if stored is None or Path(stored.GetFileName() or "") != path:
+        # Not the present one with another path: after a scene was closed, it may be that of another colour map.
+        node.SetAndObserveStorageNodeID(None)
+        node.AddDefaultStorageNode(str(path))
+        if not node.GetStorageNode().ReadData(node):
             raise FileNotFoundError(str(path))
+        _remove_unused(stored)
     return node
 
 
-def _own_storage(node: Any, name: str) -> Any:
-    """The node that knows the file; a singleton, too, as another would get its identifier when the scene is closed."""
-    if node.GetStorageNode() is None or node.GetStorageNode().GetSingletonTag() != name:
-        node.SetAndObserveStorageNodeID(None)
-        node.AddDefaultStorageNode()
-        node.GetStorageNode().SetSingletonTag(name)
-    return node.GetStorageNode()
+def _remove_unused(stored: Any | None) -> None:
+    tables = slicer.util.getNodesByClass("vtkMRMLColorTableNode")
+    if stored is not None and all(table.GetStorageNode() != stored for table in tables):
+        slicer.mrmlScene.RemoveNode(stored)
 
 
 def _load(name: str) -> Any:
@@ -92,7 +92,6 @@ def _load(name: str) -> Any:
     node.SetName(name)
     node.SetSingletonTag(name)
     node.SetAttribute(COLOR_MAP, name)
-    node.GetStorageNode().SetSingletonTag(name)
     return node
 
 
