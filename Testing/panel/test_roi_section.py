@@ -157,7 +157,7 @@ def test_hotspots_are_suggested_moved_recorded_and_exported(host, panel, tmp_pat
     assert any(row["group"] == "texture" and row["value"] for row in rows)
     changes = list(csv.DictReader((tmp_path / "patient_changes.csv").open(encoding="utf-8")))
     assert [row["action"] for row in changes[-5:]] == ["suggested"] * 4 + ["moved"]
-    assert ui.stateLabel.text == "✓ Saved: patient_changes.csv, patient.csv"
+    host.wait(lambda: ui.stateLabel.text == "✓ Saved: patient_changes.csv, patient.csv", 10, ui.stateLabel.text)
 
 
 def test_a_reference_is_suggested_opposite_to_the_lesion(host, case_without_series, monkeypatch):
